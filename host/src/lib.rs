@@ -89,8 +89,8 @@ pub use promoflow_trace as trace;
 pub use promoflow_document::MAX_VALUE_DEPTH;
 pub use promoflow_engine::observer::{Observation, Observer};
 pub use promoflow_installation::{
-    AppliedFile, Builder, EXPIRING_DAYS, EngineHandle, EventSender, GroupForecast, Promoflow,
-    Submission, WatchedGroup, default_maildir,
+    AppliedFile, Builder, EXPIRING_DAYS, EngineHandle, Error, EventSender, GroupForecast,
+    Promoflow, Submission, WatchedGroup, default_maildir,
 };
 
 /// WebAssembly components in sandboxes, and what they say of themselves.

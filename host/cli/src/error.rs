@@ -91,7 +91,7 @@ impl From<anyhow::Error> for CliError {
     fn from(error: anyhow::Error) -> CliError {
         let is_invalid_event = error.chain().any(|cause| {
             matches!(
-                cause.downcast_ref(),
+                promoflow_installation::store_error(cause),
                 Some(StoreError::Open(_) | StoreError::Outdated { .. })
             )
         });
@@ -100,6 +100,12 @@ impl From<anyhow::Error> for CliError {
             true => CliError::invalid_input(message),
             false => CliError::failed(message),
         }
+    }
+}
+
+impl From<promoflow_installation::Error> for CliError {
+    fn from(error: promoflow_installation::Error) -> CliError {
+        anyhow::Error::from(error).into()
     }
 }
 

@@ -3,9 +3,8 @@
 
 use std::ops::ControlFlow;
 
-use anyhow::{Context, Result};
-
 use super::Promoflow;
+use super::{Error, Result};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::key::{EmptyScopesError, Key, NewKey, Scope};
 use promoflow_model::pool::{Filter, RowError};
@@ -116,9 +115,11 @@ impl Promoflow {
     /// Creates an API key with at least one scope. Its secret is only known now.
     pub fn create_key(&self, scopes: &[Scope]) -> Result<NewKey> {
         if scopes.is_empty() {
-            return Err(EmptyScopesError.into());
+            return Err(Error::Invalid(EmptyScopesError.to_string()));
         }
-        let made = Key::generate(scopes, self.now()).context("no randomness for an API key")?;
+        let made = Key::generate(scopes, self.now()).map_err(|error| {
+            Error::System(format!("no randomness for an API key: {error}").into())
+        })?;
         self.store.add_key(&made.key)?;
         Ok(made)
     }

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use anyhow::Result;
-
+use super::Result;
 use super::{GroupForecast, Promoflow};
 use promoflow_model::alert::{Alert, Kind, Level, Rule, Rules, Subject};
 use promoflow_model::clock::Timestamp;

@@ -4,9 +4,8 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
-use anyhow::{Context, Result};
-
 use super::Promoflow;
+use super::{Error, Result};
 use promoflow_block_host::BlockLibrary;
 use promoflow_document::{Diagnostic, Parsed};
 use promoflow_model::clock::Timestamp;
@@ -132,7 +131,7 @@ impl Promoflow {
                 let block = self
                     .blocks()?
                     .get(&step.block)
-                    .with_context(|| format!("block `{}` is missing", step.block))?;
+                    .ok_or_else(|| Error::block(format!("block `{}` is missing", step.block)))?;
                 self.store.save_block(&StoredBlock {
                     digest: step.digest.clone(),
                     description: block.description.clone(),

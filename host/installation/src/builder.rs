@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use anyhow::Result;
-
 use super::Promoflow;
 use super::channels::{ChannelSource, Channels};
+use super::{Error, Result};
 use promoflow_block_host::{Bounds, Compiler, Grants};
 use promoflow_channels::Channel;
 use promoflow_config::{Config, TraceConfig, UnsubscribeConfig, WebhookConfig};
@@ -186,9 +185,10 @@ impl Builder {
     fn make_metrics(&mut self) -> Result<Metrics> {
         #[cfg(feature = "metrics")]
         if let Some(registry) = self.registry.take() {
-            return Ok(Metrics::with_registry(registry)?);
+            return Metrics::with_registry(registry)
+                .map_err(|error| Error::Invalid(error.to_string()));
         }
-        Ok(Metrics::new()?)
+        Metrics::new().map_err(|error| Error::Invalid(error.to_string()))
     }
 
     /// Sets the number of threads that execute blocks (default: the number of cores).
@@ -215,10 +215,12 @@ impl Builder {
 
     /// Exports traces to that collector, with the feature `otlp`; other trace settings of the configuration are kept.
     pub fn trace_endpoint(mut self, endpoint: &str) -> Result<Builder> {
-        self.trace = Some(match &self.trace {
-            Some(config) => config.with_endpoint(endpoint)?,
-            None => TraceConfig::new(endpoint)?,
-        });
+        let trace = match &self.trace {
+            Some(config) => config.with_endpoint(endpoint),
+            None => TraceConfig::new(endpoint),
+        }
+        .map_err(Error::configuration)?;
+        self.trace = Some(trace);
         Ok(self)
     }
 

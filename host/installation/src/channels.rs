@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use super::builder::default_maildir;
-use super::{Builder, Promoflow};
+use super::{Builder, Error, Promoflow};
 #[cfg(feature = "http-channel")]
 use promoflow_channels::Http;
 use promoflow_channels::{Channel, Console, Notifier, RateLimited};
@@ -96,27 +96,29 @@ const NO_HTTP: &str = "this program was built without requests to providers and 
 impl Builder {
     /// Creates the channels now, with their secrets, instead of when the installation starts, so
     /// that a missing secret is an error before a database is created.
-    pub fn resolve_secrets(mut self) -> Result<Builder> {
+    pub fn resolve_secrets(mut self) -> Result<Builder, Error> {
         self.channels = Some(self.make_channels()?);
         self.unsubscriber = Some(self.make_unsubscriber()?);
         self.make_webhooks()?;
         if let Some(trace) = &self.trace {
-            trace.read_headers()?;
+            trace.read_headers().map_err(Error::configuration)?;
         }
         Ok(self)
     }
 
-    fn make_channels(&self) -> Result<Channels> {
+    fn make_channels(&self) -> Result<Channels, Error> {
         if self.channel_sources.is_empty() {
             let folder = default_maildir(&self.database);
-            return Ok(vec![new_maildir(&MaildirConfig { folder })?]);
+            let maildir = new_maildir(&MaildirConfig { folder });
+            return Ok(vec![maildir.map_err(Error::configuration)?]);
         }
         let sources = self.channel_sources.iter();
-        sources.map(|source| source.channel(&self.clock)).collect()
+        let made = sources.map(|source| source.channel(&self.clock));
+        made.collect::<Result<_>>().map_err(Error::configuration)
     }
 
     /// Creates the webhooks that are notified of alerts.
-    pub(super) fn make_webhooks(&self) -> Result<Vec<Webhook>> {
+    pub(super) fn make_webhooks(&self) -> Result<Vec<Webhook>, Error> {
         let made = self.webhooks.iter().map(|webhook| {
             Ok(Webhook {
                 name: webhook.name.clone(),
@@ -124,17 +126,18 @@ impl Builder {
                     .with_context(|| format!("webhook {}", webhook.name))?,
             })
         });
-        made.collect()
+        made.collect::<Result<_>>().map_err(Error::configuration)
     }
 
-    fn make_unsubscriber(&self) -> Result<Option<Unsubscriber>> {
-        self.unsubscribe.as_ref().map(Unsubscriber::new).transpose()
+    fn make_unsubscriber(&self) -> Result<Option<Unsubscriber>, Error> {
+        let made = self.unsubscribe.as_ref().map(Unsubscriber::new);
+        made.transpose().map_err(Error::configuration)
     }
 }
 
 impl Promoflow {
     /// Returns the channels; creates them on first use.
-    pub(super) fn channels(&self) -> Result<&Channels> {
+    pub(super) fn channels(&self) -> Result<&Channels, Error> {
         if let Some(channels) = self.channels.get() {
             return Ok(channels);
         }
@@ -144,7 +147,7 @@ impl Promoflow {
 
     /// Returns the unsubscriber, which creates and verifies unsubscribe addresses, if one is
     /// configured.
-    pub(super) fn unsubscriber(&self) -> Result<Option<&Unsubscriber>> {
+    pub(super) fn unsubscriber(&self) -> Result<Option<&Unsubscriber>, Error> {
         if let Some(unsubscriber) = self.unsubscriber.get() {
             return Ok(unsubscriber.as_ref());
         }

@@ -3,9 +3,8 @@
 use std::io::Read;
 use std::ops::ControlFlow;
 
-use anyhow::Result;
-
 use super::Promoflow;
+use super::Result;
 use promoflow_engine::import::ContactOptions;
 use promoflow_engine::import::{self, ImportError, ImportReport};
 use promoflow_model::contact::{Contact, ContactKey};

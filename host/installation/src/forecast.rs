@@ -67,7 +67,7 @@ impl ForecastCache {
 
 impl Promoflow {
     /// Returns the state and the forecast of each code group.
-    pub fn forecast(&self) -> anyhow::Result<Vec<GroupForecast>> {
+    pub fn forecast(&self) -> super::Result<Vec<GroupForecast>> {
         Ok(self.forecast.code_groups(&*self.store, self.now())?)
     }
 }

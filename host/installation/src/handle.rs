@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
-
 use super::EventSender;
+use super::Result;
 use promoflow_engine::run::{Engine, Receipt, SubmitError};
 use promoflow_model::event::Event;
 use promoflow_store::RunId;

@@ -6,6 +6,7 @@ mod apply;
 mod builder;
 mod channels;
 mod contacts;
+mod error;
 mod forecast;
 mod handle;
 #[cfg(feature = "metrics")]
@@ -18,13 +19,13 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use anyhow::Result;
 use chrono::DateTime;
 use chrono_tz::Tz;
 
 pub use alerts::WatchedGroup;
 pub use apply::AppliedFile;
 pub use builder::{Builder, default_maildir};
+pub use error::{Error, Result, store_error};
 pub use forecast::{EXPIRING_DAYS, GroupForecast};
 pub use handle::EngineHandle;
 pub use sender::{EventSender, Submission};
@@ -85,7 +86,9 @@ impl Promoflow {
         }
         let (bounds, cache) = (self.settings.bounds, self.settings.cache.clone());
         let made = SandboxPool::with_compiler(bounds, cache, self.settings.compiler.clone())
-            .map_err(|error| anyhow::anyhow!("cannot create sandboxes for blocks: {error:#}"))?;
+            .map_err(|error| {
+                Error::block(format!("cannot create sandboxes for blocks: {error:#}"))
+            })?;
         Ok(self.sandboxes.get_or_init(|| made))
     }
 
@@ -95,9 +98,11 @@ impl Promoflow {
             return Ok(library);
         }
         let sandboxes = self.sandboxes()?;
-        let mut library = BlockLibrary::standard(sandboxes)?;
+        let mut library = BlockLibrary::standard(sandboxes).map_err(Error::block)?;
         for folder in &self.settings.blocks {
-            library.add_folder(sandboxes, folder, &self.settings.grants)?;
+            library
+                .add_folder(sandboxes, folder, &self.settings.grants)
+                .map_err(Error::block)?;
         }
         Ok(self.library.get_or_init(|| library))
     }
@@ -118,12 +123,17 @@ impl Promoflow {
         )?);
         let tracer = match &self.settings.trace {
             #[cfg(feature = "otlp")]
-            Some(config) => Some(Arc::new(Tracer::start(config, Arc::clone(&store))?)),
+            Some(config) => {
+                let tracer = Tracer::start(config, Arc::clone(&store));
+                Some(Arc::new(tracer.map_err(Error::configuration)?))
+            }
             #[cfg(not(feature = "otlp"))]
-            Some(_) => anyhow::bail!(
-                "this program was built without the export of traces; enable the feature `otlp` of \
-                 `promoflow`"
-            ),
+            Some(_) => {
+                return Err(Error::configuration(
+                    "this program was built without the export of traces; enable the feature \
+                     `otlp` of `promoflow`",
+                ));
+            }
             None => None,
         };
         let dispatcher = match self.settings.delivers {
@@ -153,7 +163,8 @@ impl Promoflow {
             alerts: self.settings.alerts.clone(),
             database: self.executor_lock.clone(),
             workers: self.settings.workers,
-        })?;
+        })
+        .map_err(Error::start)?;
         Ok(EngineHandle {
             engine: Arc::new(engine),
         })
@@ -174,7 +185,9 @@ impl Promoflow {
     pub fn test_run(&self, event: Event) -> Result<Vec<TestRunReport>, SubmitError> {
         let store = Arc::clone(&self.store);
         let clock = Arc::clone(&self.settings.clock);
-        let workflow_cache = self.workflow_cache().map_err(SubmitError::Configuration)?;
+        let workflow_cache = self
+            .workflow_cache()
+            .map_err(|error| SubmitError::Configuration(error.to_string()))?;
         run::test_run(event, store, clock, &workflow_cache)
     }
 
@@ -291,7 +304,8 @@ impl Promoflow {
     /// Fails if the reply is nested deeper than [`MAX_VALUE_DEPTH`](promoflow_document::MAX_VALUE_DEPTH).
     pub fn reply(&self, run: RunId, request: &str, reply: &serde_json::Value) -> Result<bool> {
         if let Err(why) = check_depth(reply) {
-            anyhow::bail!("the reply to `{request}` of run {run}: {why}");
+            let why = format!("the reply to `{request}` of run {run}: {why}");
+            return Err(Error::Invalid(why));
         }
         Ok(self.store.reply(run, request, &reply.to_string())?)
     }

@@ -3,9 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use anyhow::Result;
-
 use super::{EngineHandle, GroupForecast, Promoflow};
+use super::{Error, Result};
 use promoflow_engine::metrics::Metrics;
 use promoflow_model::alert::Alert;
 use promoflow_model::pool::CodeGroup;
@@ -99,7 +98,9 @@ impl Promoflow {
             state.waiting.with_label_values(&[name]).set(gauge(count));
         }
         state.executes.set(i64::from(running.is_executor()));
-        Ok(self.metrics.text()?)
+        self.metrics
+            .text()
+            .map_err(|error| Error::Invalid(error.to_string()))
     }
 }
 

@@ -3,9 +3,8 @@
 
 use std::collections::HashMap;
 
-use anyhow::Result;
-
 use super::Promoflow;
+use super::Result;
 use promoflow_document::{Diagnostic, Diagnostics, quoted};
 use promoflow_model::message;
 use promoflow_model::message::{

@@ -344,7 +344,7 @@ pub(super) fn send_problem(error: SubmitError) -> Problem {
         SubmitError::Conflict(_) => {
             Problem::new(Kind::EventConflict, error.to_string()).field("id")
         }
-        SubmitError::Configuration(cause) => Problem::internal(format_args!("{cause:#}")),
+        SubmitError::Configuration(cause) => Problem::internal(cause),
         SubmitError::Store(cause) => {
             tracing::error!("cannot store an event: {cause}");
             Problem::unavailable("the event was not stored; send it again with the same id")
@@ -352,5 +352,6 @@ pub(super) fn send_problem(error: SubmitError) -> Problem {
         SubmitError::Unavailable(why) => {
             Problem::unavailable(format!("the event was not stored: {why}"))
         }
+        other => Problem::internal(other),
     }
 }

@@ -301,9 +301,15 @@ impl Problem {
     }
 }
 
+impl From<promoflow_installation::Error> for Problem {
+    fn from(error: promoflow_installation::Error) -> Problem {
+        anyhow::Error::from(error).into()
+    }
+}
+
 impl From<anyhow::Error> for Problem {
     fn from(error: anyhow::Error) -> Problem {
-        match error.chain().find_map(|cause| cause.downcast_ref()) {
+        match error.chain().find_map(promoflow_installation::store_error) {
             Some(StoreError::Busy { .. }) => {
                 tracing::warn!("{error:#}");
                 Problem::unavailable("the database is busy; retry later")

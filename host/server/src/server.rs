@@ -211,7 +211,8 @@ async fn watch_database(api: &Api) -> anyhow::Error {
         let Ok(Err(error)) = result.await else {
             continue;
         };
-        if let Some(StoreError::Outdated { .. }) = error.downcast_ref() {
+        let stored = error.chain().find_map(promoflow_installation::store_error);
+        if let Some(StoreError::Outdated { .. }) = stored {
             return error;
         }
         tracing::error!("cannot read the database: {error:#}");

@@ -80,6 +80,7 @@ pub struct Receipt {
 
 /// The reason why an event was rejected or not stored.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SubmitError {
     /// The event is invalid.
     #[error(transparent)]
@@ -88,8 +89,8 @@ pub enum SubmitError {
     #[error("id: an event with id `{0}` and different content was already accepted")]
     Conflict(String),
     /// A workflow that the event starts cannot run.
-    #[error("{0:#}")]
-    Configuration(anyhow::Error),
+    #[error("{0}")]
+    Configuration(String),
     /// The commit failed. Nothing of the event is stored; sending it again is safe if it has an id.
     #[error("the event was not stored: {0}")]
     Store(CommitError),

@@ -66,7 +66,7 @@ pub fn test_run(
     let event = event.checked()?;
     let configuration = workflow_cache
         .refresh()
-        .map_err(SubmitError::Configuration)?;
+        .map_err(|error| SubmitError::Configuration(format!("{error:#}")))?;
     let contact_overlay = Arc::new(ContactOverlay::default());
     let mut contacts = configuration.contacts;
     loop {

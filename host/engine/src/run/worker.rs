@@ -220,7 +220,9 @@ impl Shared {
         }
         let configuration = match self.parts.workflow_cache.current() {
             Ok(configuration) => configuration,
-            Err(error) => return answer(Err(SubmitError::Configuration(error))),
+            Err(error) => {
+                return answer(Err(SubmitError::Configuration(format!("{error:#}"))));
+            }
         };
         let starts = self.start_runs(&event, &configuration, executes);
         let accept = AcceptEvent {
