@@ -8,14 +8,16 @@ use std::sync::{Arc, OnceLock};
 
 use chrono_tz::Tz;
 
-use crate::block::{Block, Bounds, Grants, SandboxPool, check_structure};
-use crate::channel;
-use crate::contact::ContactReader;
-use crate::document::{Diagnostic, Severity};
-use crate::event::Event;
-use crate::message::{self, ChannelKind};
-use crate::pool::{Calendar, Format, Row, UploadOptions, UploadReader};
-use crate::workflow::{self, Catalog, CatalogBlock, CatalogMessage, MessageNeeds};
+use promoflow_block_host::{Block, Bounds, Grants, SandboxPool, check_structure};
+use promoflow_channels as channel;
+use promoflow_document::{Diagnostic, Severity};
+use promoflow_model::contact::ContactReader;
+use promoflow_model::event::Event;
+use promoflow_model::message::{self, ChannelKind};
+use promoflow_model::pool::{
+    Calendar, Format, MAX_CODE_CHARS, MAX_DISCOUNT, NewCode, Row, UploadOptions, UploadReader,
+};
+use promoflow_model::workflow::{self, Catalog, CatalogBlock, CatalogMessage, MessageNeeds};
 
 /// Uploads of codes and contacts as CSV: accepted codes are printable and within their limits.
 pub fn uploads_as_csv(bytes: &[u8]) {
@@ -45,21 +47,21 @@ fn uploads(bytes: &[u8], format: Format) {
     assert!(rows <= bytes.len(), "{rows} rows");
     if let Ok(mut reader) = ContactReader::new(bytes, Some(format)) {
         while let Ok(Some(row)) = reader.next_row() {
-            if let crate::upload::Row::Rejected(errors) = row {
+            if let promoflow_tabular::Row::Rejected(errors) = row {
                 assert!(!errors.is_empty());
             }
         }
     }
 }
 
-fn assert_valid_code(row: &crate::pool::NewCode) {
+fn assert_valid_code(row: &NewCode) {
     let code = &row.code;
     assert!(!code.is_empty() && code.trim() == code, "{code:?}");
-    assert!(code.chars().count() <= crate::pool::MAX_CODE_CHARS);
+    assert!(code.chars().count() <= MAX_CODE_CHARS);
     assert!(!code.chars().any(char::is_control), "{code:?}");
     let invisible = ['\u{200b}', '\u{feff}', '\u{2060}', '\u{ad}', '\u{200e}'];
     assert!(!code.contains(invisible), "{code:?}");
-    assert!(row.discount.unwrap_or(0) <= crate::pool::MAX_DISCOUNT);
+    assert!(row.discount.unwrap_or(0) <= MAX_DISCOUNT);
 }
 
 /// Messages and workflows as YAML or JSON: every error has a position in the file.

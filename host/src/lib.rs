@@ -44,47 +44,27 @@
 //! ```
 //!
 //! A mistake in a file is not an error of the call: [`AppliedFile::diagnostics`] lists every
-//! problem with its line and column. `examples/embed` is a program with a channel of its own.
+//! problem with its line and column. docs/embedding.md is the guide, with the features of this
+//! crate; `examples/embed` is a program with a channel of its own.
 //!
-//! # Modules
+//! # Map
 //!
-//! | module | contents |
+//! | to | use |
 //! | --- | --- |
-//! | [`pool`] | promo codes: uploads, what a claim asks for, dates |
-//! | [`upload`] | files of rows: CSV and JSON, read in constant memory |
-//! | [`event`] | what triggers workflows |
-//! | [`contact`] | the people that events are about |
-//! | [`workflow`], [`message`] | what authors write: parsed, checked, drawn, rendered |
-//! | [`document`] | YAML and JSON with the position of every value; diagnostics |
-//! | [`block`] | WebAssembly components in sandboxes, and the host interfaces available to them |
-//! | [`run`] | segments: executed by workers, staged, committed; leases |
-//! | [`key`], [`api`] | API keys; the HTTP service |
-//! | [`alert`] | rules that watch the pool, and the events they raise |
-//! | [`outbox`], [`channel`] | committed deliveries, and how they leave the host |
-//! | [`store`] | the one trait through which state is read and committed; SQLite; the committer; the executor lock |
-//! | [`config`] | the configuration file |
-//! | `net` | clients for other servers: TLS, and HTTP with bounded replies |
-//! | [`trace`] | the path of an event as OpenTelemetry spans |
-//! | [`metrics`] | counters and gauges for operators; every module counts there |
-//! | [`clock`], [`backoff`] | the time, and when to retry |
-//! | [`zone`] | time zones by name, with hints for unknown names |
+//! | open an installation | [`Promoflow`], [`Builder`], [`config`] |
+//! | load codes and contacts | [`pool`], [`contact`] |
+//! | load what authors write | [`workflow`], [`message`], [`document`] |
+//! | send events | [`event`], [`EngineHandle`], [`EventSender`], [`run`] |
+//! | read what happened | [`store`], [`Observer`], [`alert`], [`metrics`] |
+//! | deliver messages | [`channel`] |
+//! | limit blocks | [`block`] |
+//! | serve HTTP | `api`, with the feature `server`; [`key`] |
 //!
-//! Dependencies point one way: `api` → [`Promoflow`] → `run` → `block`, `pool`, `message`, `outbox`
-//! → `store`. To follow an event, begin at [`run::Engine::send`].
+//! The packages `promoflow-…` behind this facade are internal: their interfaces change in any
+//! release. The only one to depend on directly is `promoflow-store`, to implement a store.
 #![forbid(unsafe_code)]
 
-pub use promoflow_block_host as block_host;
-pub use promoflow_channels as channel;
-pub use promoflow_config as config;
-pub use promoflow_document as document;
-pub use promoflow_engine::{metrics, outbox, run};
-#[doc(hidden)]
-pub use promoflow_model::failpoint;
-pub use promoflow_model::{alert, backoff, clock, event, key, message, redact, workflow, zone};
-#[cfg(feature = "server")]
-pub use promoflow_server as api;
-pub use promoflow_tabular as upload;
-pub use promoflow_trace as trace;
+pub use promoflow_model::{alert, clock, event, key, message, workflow, zone};
 
 pub use promoflow_document::MAX_VALUE_DEPTH;
 pub use promoflow_engine::observer::{Observation, Observer};
@@ -93,31 +73,80 @@ pub use promoflow_installation::{
     Promoflow, Submission, WatchedGroup, default_maildir,
 };
 
+/// The HTTP service.
+#[cfg(feature = "server")]
+pub mod api {
+    pub use promoflow_server::{Limits, Options, Tls, check, document, probe, serve};
+}
+
 /// WebAssembly components in sandboxes, and what they say of themselves.
 pub mod block {
-    pub use promoflow_block_host::*;
+    pub use promoflow_block_host::{
+        BlockLibrary, Bounds, CompileLimits, Compiler, Grants, Interface, LibraryBlock,
+        RejectedBlock, compile_if_asked,
+    };
     pub use promoflow_model::block::*;
 }
 
-/// Promo codes: uploads, what a claim asks for, dates.
-pub mod pool {
-    pub use promoflow_engine::import::codes::{ImportOptions, ImportProgress, import};
-    pub use promoflow_engine::import::{ImportError, ImportReport};
-    pub use promoflow_engine::run::ClaimRates;
-    pub use promoflow_model::pool::*;
+/// Channels: how messages leave the host.
+pub mod channel {
+    #[cfg(feature = "http-channel")]
+    pub use promoflow_channels::Http;
+    pub use promoflow_channels::{
+        Channel, Console, DeliveryOutcome, Limits, OutboundMessage, RateLimited,
+    };
+    #[cfg(feature = "smtp")]
+    pub use promoflow_channels::{Maildir, Smtp};
+}
+
+/// The configuration file.
+pub mod config {
+    pub use promoflow_config::{
+        ChannelConfig, Config, HttpConfig, LogConfig, LogFormat, LogLevel, MaildirConfig, Rate,
+        Secret, Security, ServeConfig, SmtpConfig, TraceConfig, Transport, UnsubscribeConfig,
+        WebhookConfig,
+    };
 }
 
 /// The people that events are about.
 pub mod contact {
-    pub use promoflow_engine::import::contacts::{ContactOptions, import};
+    pub use promoflow_engine::import::ContactOptions;
     pub use promoflow_model::contact::*;
 }
 
-/// The traits through which state is read and committed, and SQLite's implementation.
+/// Mistakes in files, each with its position.
+pub mod document {
+    pub use promoflow_document::{Diagnostic, Severity};
+}
+
+/// Counters and gauges for operators.
+pub mod metrics {
+    pub use promoflow_engine::metrics::Metrics;
+    #[cfg(feature = "metrics")]
+    pub use promoflow_engine::metrics::{MEDIA_TYPE, Registry};
+}
+
+/// Promo codes: uploads, what a claim asks for, dates.
+pub mod pool {
+    pub use promoflow_engine::import::{ImportError, ImportOptions, ImportProgress, ImportReport};
+    pub use promoflow_model::pool::*;
+}
+
+/// The results of events, and of test runs.
+pub mod run {
+    pub use promoflow_engine::run::{Receipt, SubmitError, TestRunReport, TestRunWait};
+}
+
+/// Stored runs, codes and deliveries; the trait of a store, and the store in SQLite.
 pub mod store {
-    pub use promoflow_engine::committer::{CommitError, Committer, Reservation};
-    pub use promoflow_store::*;
-    pub use promoflow_store_sqlite as sqlite;
+    pub use promoflow_store::{
+        Action, ActionResult, Alternative, Applied, AttemptRow, ClaimId, CodeGroupCount, CodeRow,
+        DeliveryHistory, DeliveryId, DeliveryRow, DeliveryState, EventRowId, FailureKind,
+        Notification, NotificationId, PoolCount, PromiseReport, RetireResult, RetryState, RunId,
+        RunRow, RunState, StepRecord, Store, StoreError, StoredResponse, StoredWorkflow, UploadId,
+        UploadRow, UploadState, UsedBy, WorkflowState, WorkflowVersionId,
+    };
+    pub use promoflow_store_sqlite::{Restored, SqliteStore};
 }
 
 #[cfg(all(any(test, fuzzing), feature = "smtp"))]

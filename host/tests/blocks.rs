@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use promoflow::block::{
+use promoflow_block_host::{
     Block, BlockError, Bounds, CompileError, CompileLimits, Compiler, Grants, STANDARD_BLOCKS,
     SandboxPool, check_structure,
 };

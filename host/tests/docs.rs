@@ -329,3 +329,22 @@ fn a_program_without_optional_features_builds_none_of_their_packages() {
     // As docs/embedding.md says.
     assert!((200..=215).contains(&lines.len()), "{}", lines.len());
 }
+
+#[test]
+fn the_facade_exports_what_embedders_need() {
+    // The names after `pub use`, other than those of the model.
+    let source = read("host/src/lib.rs");
+    let mut exported = 0;
+    for statement in source.split("pub use ").skip(1) {
+        let statement = statement.split(';').next().expect("the end of a statement");
+        let (package, names) = statement.split_once("::").expect("a path");
+        if package == "promoflow_model" {
+            continue;
+        }
+        let names = names.rsplit("::").next().expect("names");
+        assert!(!names.contains('*'), "{statement}: export names one by one");
+        let names = names.trim_matches(['{', '}']).split(',');
+        exported += names.filter(|name| !name.trim().is_empty()).count();
+    }
+    assert!((50..150).contains(&exported), "{exported} names");
+}

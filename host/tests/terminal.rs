@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use promoflow::document::is_unsafe;
+use promoflow_document::is_unsafe;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use serde_json::json;

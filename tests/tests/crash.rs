@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use promoflow::failpoint::Failpoint;
+use promoflow_model::failpoint::Failpoint;
 use promoflow_tests::crash::serve::{self, ServePlan};
 use promoflow_tests::crash::{Plan, run};
 

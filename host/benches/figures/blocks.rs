@@ -9,9 +9,10 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use plugin_get_promocode::GetPromocode;
 use plugin_send_message::SendMessage;
-use promoflow::block::{
+use promoflow::block::Value;
+use promoflow_block_host::{
     Block, BlockLibrary, Bounds, Call, ClaimError, ClaimRequest, CodeOrigin, HostFunctions,
-    LogLevel, Outcome, Promocode, SandboxPool, SendError, SendRequest, SetError, Value,
+    LogLevel, Outcome, Promocode, SandboxPool, SendError, SendRequest, SetError,
 };
 
 use crate::goal::Goal;

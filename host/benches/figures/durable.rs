@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use promoflow::store::sqlite::SqliteStore;
+use promoflow::store::SqliteStore;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 

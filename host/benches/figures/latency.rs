@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use promoflow::store::sqlite::SqliteStore;
+use promoflow::store::SqliteStore;
 
 use crate::audit;
 use crate::fixture::{self, Layout};

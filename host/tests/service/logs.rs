@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 
-use promoflow::store::sqlite::SqliteStore;
+use promoflow::store::SqliteStore;
 use serde_json::{Value, json};
 
 use crate::service::{Service, TestApp, client, until};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use promoflow::store::sqlite::SqliteStore;
+use promoflow::store::SqliteStore;
 use serde_json::json;
 
 use crate::service::{TestApp, ok};

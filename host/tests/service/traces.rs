@@ -135,7 +135,7 @@ fn a_trace_covers_the_request_and_a_delivery_in_another_process() {
         .as_str()
         .unwrap()
         .to_owned();
-    let database = promoflow::store::sqlite::SqliteStore::connect(&app.path("shop.db")).unwrap();
+    let database = promoflow::store::SqliteStore::connect(&app.path("shop.db")).unwrap();
     let again = "UPDATE delivery SET state = 'pending', due_at = 0";
     database.execute_batch(again).unwrap();
     drop(database);
@@ -173,7 +173,7 @@ fn a_trace_covers_the_request_and_a_delivery_in_another_process() {
     let unwanted = format!("00-{TRACE}-b7ad6b7169203331-00");
     ok(request.header("traceparent", unwanted).send().unwrap());
     drop(service);
-    let database = promoflow::store::sqlite::SqliteStore::connect(&app.path("shop.db")).unwrap();
+    let database = promoflow::store::SqliteStore::connect(&app.path("shop.db")).unwrap();
     let mut rows = database
         .prepare("SELECT event, sampled FROM event_trace")
         .unwrap();

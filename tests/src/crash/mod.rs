@@ -20,7 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use promoflow::failpoint::Failpoint;
+use promoflow_model::failpoint::Failpoint;
 
 use crate::{CODE_THEN_MAIL, MAIL};
 use ledger::Ledger;

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use promoflow::block::Bounds;
 use promoflow::event::Event;
-use promoflow::run::{MAX_TRAPS_IN_A_ROW, Receipt};
+use promoflow::run::Receipt;
 use promoflow::store::{RunState, WorkflowState};
 use promoflow::{EngineHandle, Promoflow};
+use promoflow_engine::run::MAX_TRAPS_IN_A_ROW;
 use promoflow_tests::{CODE_THEN_MAIL, MAIL, PromoflowExt, TestApp, chaos, until};
 
 /// Time for which a spinning block occupies its worker.

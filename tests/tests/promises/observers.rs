@@ -10,7 +10,7 @@ use std::time::Duration;
 use promoflow::alert::{Kind, Rule, Rules};
 use promoflow::event::Event;
 use promoflow::run::SubmitError;
-use promoflow::store::sqlite::SqliteStore;
+use promoflow::store::SqliteStore;
 use promoflow::store::{DeliveryState, RunState, Store};
 use promoflow::{Observation, Promoflow};
 use promoflow_tests::{PromoflowExt, TestApp};
