@@ -78,14 +78,14 @@ fn start(
                  WHERE id = ?1 AND state = 'pending' AND expires_at <= ?2",
             )?
             .execute(params![delivery.0, now.0, EXPIRED])?;
-        let begun: Option<(i64, i64)> = connection
+        let attempt: Option<(i64, i64)> = connection
             .prepare_cached(
                 "UPDATE delivery SET attempts = attempts + 1
                  WHERE id = ?1 AND state = 'pending' RETURNING attempts, alternative",
             )?
             .query_row([delivery.0], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let Some((number, alternative)) = begun.filter(|_| expired == 0) else {
+        let Some((number, alternative)) = attempt.filter(|_| expired == 0) else {
             continue;
         };
         connection
@@ -158,13 +158,13 @@ fn end(connection: &Connection, end: &AttemptEnd, now: Timestamp) -> Result<()> 
              WHERE delivery = ?1 AND number = (SELECT attempts FROM delivery WHERE id = ?1)",
         )?
         .execute(params![id.0, now.0, outcome, error, ambiguous])?;
-    let stays;
+    let message;
     if let AttemptOutcome::PermanentFailure { error: why } = &end.outcome {
         match alternatives::switch_to_next(connection, id, why)? {
             Switch::Switched => return Ok(()),
             Switch::Ambiguous => {
-                stays = format!("{why}; {AMBIGUOUS}");
-                error = Some(&stays);
+                message = format!("{why}; {AMBIGUOUS}");
+                error = Some(&message);
             }
             Switch::NoneLeft => {}
         }
@@ -190,7 +190,7 @@ fn hold_back(connection: &Connection, id: DeliveryId, error: &str, due: Timestam
 
 /// Undoes the start of an attempt in which nothing was sent.
 fn undo_start(connection: &Connection, id: DeliveryId) -> Result<()> {
-    let taken_back = connection
+    let deleted = connection
         .prepare_cached(
             "DELETE FROM attempt WHERE delivery = ?1 AND ended_at IS NULL
                  AND number = (SELECT attempts FROM delivery WHERE id = ?1)",
@@ -198,6 +198,6 @@ fn undo_start(connection: &Connection, id: DeliveryId) -> Result<()> {
         .execute([id.0])?;
     connection
         .prepare_cached("UPDATE delivery SET attempts = attempts - ?2 WHERE id = ?1")?
-        .execute(params![id.0, i64::from(taken_back == 1)])?;
+        .execute(params![id.0, i64::from(deleted == 1)])?;
     Ok(())
 }

@@ -324,10 +324,10 @@ const UNREADABLE: &str = "the journal or the workflows contain invalid JSON: tho
                           damaged or edited, and cannot be checked";
 
 /// Returns the same query, with rows of invalid JSON treated as empty.
-fn tolerant(question: &str) -> String {
+fn tolerant(query: &str) -> String {
     let readable =
         |column: &str, nothing: &str| format!("iif(json_valid({column}), {column}, {nothing})");
-    question
+    query
         .replace(
             "json_each(journal.steps)",
             &format!("json_each({})", readable("journal.steps", "'[]'")),
@@ -338,8 +338,8 @@ fn tolerant(question: &str) -> String {
         )
 }
 
-fn violations(connection: &Connection, question: &str) -> Result<Vec<String>> {
-    let mut statement = connection.prepare(question)?;
+fn violations(connection: &Connection, query: &str) -> Result<Vec<String>> {
+    let mut statement = connection.prepare(query)?;
     let mut rows = statement.query([])?;
     let mut violations = Vec::new();
     while let Some(row) = rows.next()? {

@@ -14,12 +14,12 @@ use promoflow_model::clock::Timestamp;
 use promoflow_model::message::ChannelKind;
 use promoflow_store::{Alternative, DUE_NOW, DeliveryId, DueDelivery, DuePage, MAX_PAGE_BYTES};
 
-/// Returns up to `room` deliveries that may be attempted now.
+/// Returns up to `limit` deliveries that may be attempted now.
 pub(super) fn page(
     connection: &Connection,
     kinds: &[ChannelKind],
     now: Timestamp,
-    room: usize,
+    limit: usize,
     scheduled_first: bool,
     is_excluded: &dyn Fn(DeliveryId) -> bool,
 ) -> Result<DuePage> {
@@ -29,30 +29,30 @@ pub(super) fn page(
         unreadable: Vec::new(),
     };
     let share = Bounds {
-        deliveries: (room + usize::from(scheduled_first)) / 2,
+        deliveries: (limit + usize::from(scheduled_first)) / 2,
         bytes: MAX_PAGE_BYTES / 2,
     };
     let whole = Bounds {
-        deliveries: room,
+        deliveries: limit,
         bytes: MAX_PAGE_BYTES,
     };
-    let mut waited = query.fetch(DUE_NOW, now, share, is_excluded)?;
+    let mut scheduled = query.fetch(DUE_NOW, now, share, is_excluded)?;
     let before = Timestamp(i64::MIN);
-    let at_once = query.fetch(before, DUE_NOW, whole.without(&[&waited]), is_excluded)?;
-    if !waited.all {
-        let left = whole.without(&[&waited, &at_once]);
-        let mut has: Vec<DeliveryId> = waited.deliveries.iter().map(|(_, one)| one.id).collect();
+    let at_once = query.fetch(before, DUE_NOW, whole.without(&[&scheduled]), is_excluded)?;
+    if !scheduled.all {
+        let left = whole.without(&[&scheduled, &at_once]);
+        let mut has: Vec<DeliveryId> = scheduled.deliveries.iter().map(|(_, one)| one.id).collect();
         has.extend(query.unreadable.iter().map(|(id, _)| *id));
         let rest = query.fetch(DUE_NOW, now, left, &|id| {
             is_excluded(id) || has.contains(&id)
         })?;
-        waited.deliveries.extend(rest.deliveries);
-        waited.all = rest.all;
+        scheduled.deliveries.extend(rest.deliveries);
+        scheduled.all = rest.all;
     }
-    let more = !waited.all || !at_once.all;
+    let more = !scheduled.all || !at_once.all;
     let (first, second) = match scheduled_first {
-        true => (waited, at_once),
-        false => (at_once, waited),
+        true => (scheduled, at_once),
+        false => (at_once, scheduled),
     };
     Ok(DuePage {
         deliveries: interleave(first.deliveries, second.deliveries),

@@ -82,12 +82,12 @@ fn read(row: &Row<'_>) -> Result<Notification> {
 
 /// Begins an attempt. Returns false if the notification is no longer pending.
 pub(super) fn begin(connection: &Connection, id: NotificationId) -> Result<bool> {
-    let begun = connection
+    let started = connection
         .prepare_cached(
             "UPDATE notification SET attempts = attempts + 1 WHERE id = ?1 AND state = 'pending'",
         )?
         .execute(params![id.0])?;
-    Ok(begun > 0)
+    Ok(started > 0)
 }
 
 pub(super) fn end(

@@ -65,10 +65,10 @@ pub(super) fn release_on_completion(
     run: RunId,
     now: Timestamp,
 ) -> Result<()> {
-    let noted = connection
+    let deleted = connection
         .prepare_cached("DELETE FROM release_on_completion WHERE run = ?1")?
         .execute([run.0])?;
-    if noted > 0 {
+    if deleted > 0 {
         release_codes(connection, run, now)?;
     }
     Ok(())

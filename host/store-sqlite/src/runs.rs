@@ -39,7 +39,7 @@ pub(super) fn are_idle(
     now: Timestamp,
 ) -> Result<bool> {
     // `+` makes the planner use the small indexes of due rows.
-    let unrested: bool = connection
+    let is_busy: bool = connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM run WHERE due_at <= ?3 AND +id BETWEEN ?1 AND ?2)
                  OR EXISTS (SELECT 1 FROM json_each(?4) AS kind CROSS JOIN delivery
@@ -48,7 +48,7 @@ pub(super) fn are_idle(
         .query_row(params![first.0, last.0, now.0, channels()], |row| {
             row.get(0)
         })?;
-    Ok(!unrested)
+    Ok(!is_busy)
 }
 
 fn run_rows() -> String {

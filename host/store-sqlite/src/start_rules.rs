@@ -19,7 +19,7 @@ pub(super) fn start_blocked_by(
     rule: &StartRule,
     now: Timestamp,
 ) -> Result<Option<&'static str>> {
-    let (runs, last, going): (i64, Option<i64>, bool) = connection
+    let (runs, last, active): (i64, Option<i64>, bool) = connection
         .prepare_cached(
             "SELECT count(*), max(run.started_at),
                     coalesce(max(run.state IN ('running', 'waiting')
@@ -30,7 +30,7 @@ pub(super) fn start_blocked_by(
         .query_row(params![event.key, rule.workflow, event.event_type], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?;
-    if rule.skip_if_running && going {
+    if rule.skip_if_running && active {
         return Ok(Some("another run is active for this key"));
     }
     Ok(match rule.repeat {
@@ -79,16 +79,16 @@ pub(super) fn stopped_by(connection: &Connection, event: &Event) -> Result<Vec<R
     let runs = statement
         .query_map(params![event.key, event.event_type], |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
-    let mut going = Vec::new();
+    let mut active = Vec::new();
     for run in runs {
         let mut statement = connection
             .prepare_cached("SELECT state IN ('running', 'waiting') FROM run WHERE id = ?1")?;
         let state: Option<bool> = statement.query_row([run], |row| row.get(0)).optional()?;
         if state == Some(true) {
-            going.push(RunId(run));
+            active.push(RunId(run));
         }
     }
-    Ok(going)
+    Ok(active)
 }
 
 /// Records the runs that a workflow started before it had a rule.

@@ -40,15 +40,15 @@ pub(super) fn of_run(
     let (Some(trace), Some(span)) = (trace, span) else {
         return Ok(Some((event, None)));
     };
-    let odd = || {
+    let invalid = || {
         damaged(
             format!("the trace of event {event}"),
             "its length is invalid",
         )
     };
     let parent = TraceParent {
-        trace: trace.try_into().map_err(|_| odd())?,
-        span: span.try_into().map_err(|_| odd())?,
+        trace: trace.try_into().map_err(|_| invalid())?,
+        span: span.try_into().map_err(|_| invalid())?,
         sampled: sampled.unwrap_or(true),
     };
     Ok(Some((event, Some(parent))))

@@ -143,8 +143,8 @@ impl CommitTx<'_> {
             });
         }
         let starts = || {
-            let judged = accept.starts.iter().zip(&allowed);
-            judged.map(|(start, allowed)| allowed.then_some(start))
+            let decided = accept.starts.iter().zip(&allowed);
+            decided.map(|(start, allowed)| allowed.then_some(start))
         };
         self.take_codes(
             starts()

@@ -90,7 +90,7 @@ pub(super) fn add_suppressions(
     channel: ChannelKind,
     at: Timestamp,
 ) -> Result<bool> {
-    let noted = connection
+    let added = connection
         .prepare_cached(
             "INSERT OR IGNORE INTO suppression (channel, address_key, created_at)
              SELECT ?2, address_key, ?4 FROM contact_address WHERE contact = ?1 AND kind = ?3",
@@ -101,7 +101,7 @@ pub(super) fn add_suppressions(
             AddressKind::of(channel).name(),
             at.0
         ])?;
-    Ok(noted > 0)
+    Ok(added > 0)
 }
 
 /// Removes the unsubscriptions of a contact's current and former addresses from a channel. Returns
@@ -111,7 +111,7 @@ pub(super) fn remove_suppressions(
     contact: ContactRow,
     channel: ChannelKind,
 ) -> Result<bool> {
-    let lifted = connection
+    let removed = connection
         .prepare_cached(
             "DELETE FROM suppression WHERE channel = ?2 AND address_key IN (
                  SELECT address_key FROM contact_address WHERE contact = ?1 AND kind = ?3
@@ -122,7 +122,7 @@ pub(super) fn remove_suppressions(
             channel.name(),
             AddressKind::of(channel).name()
         ])?;
-    Ok(lifted > 0)
+    Ok(removed > 0)
 }
 
 /// Records the addresses that a contact gives up for the newly stated ones.

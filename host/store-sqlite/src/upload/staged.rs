@@ -288,11 +288,11 @@ impl Drop for Stage<'_> {
         if self.is_accepted || self.slices == 0 {
             return;
         }
-        let forgotten = self.store.write(|connection, _| {
+        let deleted = self.store.write(|connection, _| {
             connection.execute("DELETE FROM upload_slice WHERE stage = ?1", [&self.name])?;
             Ok(())
         });
-        if let Err(error) = forgotten {
+        if let Err(error) = deleted {
             tracing::debug!(%error, "cannot delete the slices of an abandoned upload");
         }
     }
@@ -458,13 +458,13 @@ mod tests {
         (0..count).rev().map(row).collect()
     }
 
-    fn free(store: &SqliteStore, discount: u8) -> Vec<String> {
+    fn available(store: &SqliteStore, discount: u8) -> Vec<String> {
         let code_group = promoflow_model::pool::CodeGroup {
             code_type: promoflow_model::pool::DEFAULT_TYPE.into(),
             discount,
         };
-        let free = store.available_codes(&code_group, None, 1_000).unwrap();
-        free.into_iter().map(|free| free.code).collect()
+        let codes = store.available_codes(&code_group, None, 1_000).unwrap();
+        codes.into_iter().map(|code| code.code).collect()
     }
 
     fn slices(store: &SqliteStore) -> i64 {
@@ -508,7 +508,7 @@ mod tests {
         std::mem::forget((stage, decided));
         drop(log);
 
-        assert!(free(&store, 0).is_empty());
+        assert!(available(&store, 0).is_empty());
         store.mark_uploads_interrupted(NOW).unwrap();
         assert_eq!(slices(&store), 3 + 4);
         let state = || store.upload(upload).unwrap().unwrap().0.state;
@@ -516,8 +516,8 @@ mod tests {
 
         store.finish_uploads(&NOW).unwrap();
         let expected: Vec<String> = rows(10, None).into_iter().map(|row| row.code).collect();
-        assert_eq!(free(&store, 0), expected, "in the order of the upload");
-        assert!(free(&store, 5).is_empty());
+        assert_eq!(available(&store, 0), expected, "in the order of the upload");
+        assert!(available(&store, 5).is_empty());
         assert_eq!(state(), UploadState::Completed);
         let audited = store.audit().unwrap();
         assert!(audited.iter().all(|one| one.holds), "{audited:?}");
@@ -543,7 +543,10 @@ mod tests {
         // What the rows do not state stays as the other upload set it.
         let slow = Box::new(slow).finish(UploadEnd::completed(0, NOW)).unwrap();
         assert_eq!((slow.inserted, slow.updated, slow.unchanged), (3, 0, 5));
-        assert_eq!((free(&store, 0).len(), free(&store, 20).len()), (3, 5));
+        assert_eq!(
+            (available(&store, 0).len(), available(&store, 20).len()),
+            (3, 5)
+        );
         let audited = store.audit().unwrap();
         assert!(audited.iter().all(|one| one.holds), "{audited:?}");
     }
