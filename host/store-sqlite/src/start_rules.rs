@@ -65,7 +65,7 @@ pub(super) fn record(
             "INSERT INTO start_record (event_key, workflow, run, stop_event)
              VALUES (?1, ?2, ?3, ?4)",
         )?
-        .execute(params![key, rule.workflow, run.0, rule.stop])?;
+        .execute(params![key, rule.workflow, run.0, rule.stop_event])?;
     Ok(())
 }
 

@@ -29,12 +29,12 @@ pub(super) fn add_wait(
     position: Option<QueuePosition>,
     now: Timestamp,
 ) -> Result<()> {
-    let (code_group, days, contact, keeps, kept_claim, request) = match &wait.awaited {
+    let (code_group, days, contact, keeps_code, kept_claim, request) = match &wait.awaited {
         WaitFor::Code {
             code_group,
             days,
             contact,
-            keeps,
+            keeps_code,
             found,
         } => {
             let code_group =
@@ -44,7 +44,7 @@ pub(super) fn add_wait(
                 Some(code_group),
                 Some(*days),
                 Some(contact),
-                Some(*keeps),
+                Some(*keeps_code),
                 Some(kept_claim),
                 None,
             )
@@ -69,7 +69,7 @@ pub(super) fn add_wait(
             code_group,
             days,
             contact,
-            keeps,
+            keeps_code,
             request,
             now.0,
             kept_claim,
@@ -259,7 +259,7 @@ struct WaitingRun {
     ordinal: u32,
     days: u32,
     contact: String,
-    keeps: bool,
+    keeps_code: bool,
     /// The claim that its contact kept when it asked, or 0 if there was none.
     kept_claim: i64,
 }
@@ -301,7 +301,7 @@ fn serve_code_group(
             }
             Err(error) => return Err(error),
         };
-        if waiting_run.keeps && has_newer_code(connection, &waiting_run, code_group)? {
+        if waiting_run.keeps_code && has_newer_code(connection, &waiting_run, code_group)? {
             // The contact got a code in another run, which this run can use, too.
             mark_served(connection, &waiting_run, None)?;
             continue;
@@ -330,12 +330,12 @@ fn read_waiter(row: &Row<'_>) -> Result<WaitingRun> {
         ordinal: row.get(4)?,
         days: row.get(5)?,
         contact: row.get(6)?,
-        keeps: row.get(7)?,
+        keeps_code: row.get(7)?,
         kept_claim: row.get(8)?,
     })
 }
 
-/// Returns true if the contact keeps a code of the code group that is newer than the run's wait.
+/// Returns true if the contact keeps a code of the code group that is newer than the wait.
 fn has_newer_code(
     connection: &Connection,
     waiting_run: &WaitingRun,
@@ -393,7 +393,7 @@ fn grant_code(
         now.0,
     ])?;
     let claim = ClaimId(connection.last_insert_rowid());
-    if waiting_run.keeps {
+    if waiting_run.keeps_code {
         connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO contact_code (contact, code_group, claim)

@@ -91,8 +91,8 @@ fn config_check_reads_everything_and_shows_no_secret() {
             ),
             (format!("[server]\n{good}"), "did you mean `serve`"),
             (
-                format!("[serve]\nheader-time = 9223372036854775807\n{good}"),
-                "promoflow.toml:2:15: expected at most 86400 seconds (a day)",
+                format!("[serve]\nheader-timeout = 9223372036854775807\n{good}"),
+                "promoflow.toml:2:18: expected at most 86400 seconds (a day)",
             ),
             (
                 format!("[serve]\nbody-pause = 86401\n{good}"),

@@ -250,7 +250,7 @@ impl EffectBuffer {
                         .waiting_alias
                         .take()
                         .unwrap_or_else(|| self.key.clone()),
-                    keeps: self.wait_keeps_code.take().unwrap_or(false),
+                    keeps_code: self.wait_keeps_code.take().unwrap_or(false),
                     found: self.kept_claim.take(),
                 };
                 (awaited, *give_up)

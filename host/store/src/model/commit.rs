@@ -54,7 +54,7 @@ pub struct StartRule {
     /// True if it does not start while another of its runs is active.
     pub skip_if_running: bool,
     /// The type of the event that stops its runs.
-    pub stop: Option<String>,
+    pub stop_event: Option<String>,
 }
 
 impl StartRule {
@@ -67,7 +67,7 @@ impl StartRule {
             workflow: workflow.id.clone(),
             repeat: start.repeat,
             skip_if_running: start.skip_if_running,
-            stop: workflow.stop.as_ref().map(|stop| stop.event.clone()),
+            stop_event: workflow.stop.as_ref().map(|stop| stop.event.clone()),
         })
     }
 }
@@ -151,7 +151,7 @@ pub enum WaitFor {
         /// The contact that gets the code.
         contact: String,
         /// True if the contact keeps the code.
-        keeps: bool,
+        keeps_code: bool,
         /// The claim whose code the contact kept when the run asked. If the contact has kept
         /// another one since, the run gets that.
         found: Option<ClaimId>,
