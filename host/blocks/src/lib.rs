@@ -1,7 +1,7 @@
 //! Blocks: WebAssembly components that the steps of workflows run.
 //!
 //! [`SandboxPool`] compiles components and limits their resources. A [`Block`] is a compiled
-//! component with its [`Description`]. [`Block::run`] makes a call in a fresh sandbox, which can
+//! component with its [`Description`](promoflow_model::block::Description). [`Block::run`] makes a call in a fresh sandbox, which can
 //! reach nothing but the [`HostFunctions`] of the call. Each host interface of the contract is a module
 //! of `capability`; everything that a block returns is checked by `boundary`. [`check_structure`]
 //! checks a component before it is compiled, in a child process if the [`Compiler`] says so. Only

@@ -1,8 +1,8 @@
 //! The command line, a module for each group of commands.
 //!
-//! A command is a clap structure with a `run` method. It receives the [`CliContext`] (the global
-//! options: database, blocks, configuration) and [`Out`] (standard output, as JSON lines or text).
-//! An error is a [`CliError`], which holds the exit status: 2 if the input is invalid, 1 if
+//! A command is a clap structure with a `run` method. It receives the `CliContext` (the global
+//! options: database, blocks, configuration) and `Out` (standard output, as JSON lines or text).
+//! An error is a `CliError`, which holds the exit status: 2 if the input is invalid, 1 if
 //! something failed.
 
 mod actions;

@@ -46,7 +46,7 @@ pub struct HttpReply {
 pub enum BodyError {
     /// The connection ended before the body did.
     Incomplete,
-    /// Longer than [`MAX_BODY_BYTES`].
+    /// Longer than the maximum size.
     TooLong,
     /// Not complete before the deadline.
     TooSlow,

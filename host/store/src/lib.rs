@@ -2,7 +2,7 @@
 //!
 //! It is shaped by what its callers need, not by tables: commit a batch of [`CommitUnit`]s at once, lease
 //! the next codes of a code group, import an upload, list what is due. The implementation is
-//! [`sqlite`], embedded. The types in `model` are the data that callers and the store exchange.
+//! SQLite (`promoflow-store-sqlite`). The types in `model` are the data that callers and the store exchange.
 
 mod contacts;
 mod executor_lock;

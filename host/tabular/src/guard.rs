@@ -17,7 +17,7 @@ fn formula(text: &str) -> (bool, bool) {
     (is_formula, is_formula && behind.len() < text.len())
 }
 
-/// Returns the text in a form that [`unguarded`] reverses. For a spreadsheet, formulas are guarded.
+/// Returns the text in a form that `unguarded` reverses. For a spreadsheet, formulas are guarded.
 pub fn guarded(text: &str, for_spreadsheet: bool) -> Cow<'_, str> {
     match formula(text) {
         (_, true) => Cow::Owned(format!("'{text}")),

@@ -97,7 +97,7 @@ pub enum Target {
 }
 
 /// A parameter as the author wrote it. Every text in it, at any depth, is a template that is
-/// evaluated with the run's data when the step starts. [`coerce`](super::conform) then converts
+/// evaluated with the run's data when the step starts. [`coerce`](super::coerce) then converts
 /// the result to the type that the block expects.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
