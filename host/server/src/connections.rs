@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::timeout;
 
 /// Idle time after which a connection may be evicted.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
@@ -19,7 +20,8 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// All open connections.
 pub(super) struct Connections {
-    max_connections: usize,
+    /// A permit for each further connection.
+    room: Arc<Semaphore>,
     max_per_address: usize,
     started: Instant,
     open: Mutex<Open>,
@@ -35,6 +37,7 @@ struct Open {
 }
 
 struct Entry {
+    _room: OwnedSemaphorePermit,
     address: IpAddr,
     state: ConnectionState,
     end: oneshot::Sender<()>,
@@ -77,7 +80,9 @@ impl Connections {
     /// Creates the limits: for all connections and for those of one address.
     pub(super) fn new(max_connections: usize, max_per_address: usize) -> Arc<Connections> {
         Arc::new(Connections {
-            max_connections: max_connections.max(1),
+            room: Arc::new(Semaphore::new(
+                max_connections.clamp(1, Semaphore::MAX_PERMITS),
+            )),
             max_per_address: max_per_address.max(1),
             started: Instant::now(),
             open: Mutex::default(),
@@ -94,9 +99,13 @@ impl Connections {
             open.log(address, self.max_per_address);
             return Admission::Rejected;
         }
-        if open.by_age.len() >= self.max_connections && !open.evict(None, now) {
+        let room = || Arc::clone(&self.room).try_acquire_owned();
+        let Ok(room) = room().or_else(|full| match open.evict(None, now) {
+            true => room(),
+            false => Err(full),
+        }) else {
             return Admission::Full;
-        }
+        };
         let number = open.next;
         open.next += 1;
         let state = ConnectionState::default();
@@ -106,6 +115,7 @@ impl Connections {
         open.by_age.insert(
             number,
             Entry {
+                _room: room,
                 address,
                 state: state.clone(),
                 end,
@@ -117,6 +127,11 @@ impl Connections {
             state,
             end: ended,
         })
+    }
+
+    /// Waits until a connection has closed, or until a further one may have become idle.
+    pub(super) async fn wait_for_room(&self) {
+        let _room = timeout(IDLE_AFTER, self.room.acquire()).await;
     }
 
     fn now(&self) -> u64 {
@@ -262,6 +277,18 @@ mod tests {
         std::thread::sleep(IDLE_AFTER);
         let _third = admitted(&connections, 3);
         assert!(is_evicted(&mut with_key));
+    }
+
+    #[tokio::test]
+    async fn a_closed_connection_makes_room_at_once() {
+        let connections = Connections::new(1, 1);
+        let first = admitted(&connections, 1);
+        let _request = first.state.begin_request();
+        assert!(matches!(connections.admit(address(2)), Admission::Full));
+        let waiting = Instant::now();
+        tokio::join!(connections.wait_for_room(), async { drop(first) });
+        assert!(waiting.elapsed() < IDLE_AFTER);
+        let _second = admitted(&connections, 2);
     }
 
     #[test]

@@ -3,14 +3,14 @@
 //! A handler is dropped at any await point when its connection breaks. Work that must not be left
 //! half done runs in a task of its own, and shutdown waits for it.
 
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 use super::problem::Problem;
 
-/// Counts the running tasks.
+/// The running tasks.
 #[derive(Default)]
-pub(super) struct DetachedTasks(watch::Sender<usize>);
+pub(super) struct DetachedTasks(TaskTracker);
 
 impl DetachedTasks {
     /// Spawns a task that outlives its client.
@@ -18,18 +18,13 @@ impl DetachedTasks {
         &self,
         work: impl Future<Output = Result<T, Problem>> + Send + 'static,
     ) -> DetachedTask<T> {
-        let guard = TaskGuard::new(&self.0);
-        DetachedTask(tokio::spawn(async move {
-            let _guard = guard;
-            work.await
-        }))
+        DetachedTask(self.0.spawn(work))
     }
 
     /// Waits until all tasks have finished.
     pub(super) async fn wait(&self) {
-        let mut count = self.0.subscribe();
-        // Fails only if the sender is dropped, which `self` prevents.
-        let _none = count.wait_for(|count| *count == 0).await;
+        self.0.close();
+        self.0.wait().await;
     }
 }
 
@@ -41,20 +36,5 @@ impl<T> DetachedTask<T> {
     pub(super) async fn join(self) -> Result<T, Problem> {
         let result = self.0.await;
         result.unwrap_or_else(|error| Err(Problem::internal(error)))
-    }
-}
-
-struct TaskGuard(watch::Sender<usize>);
-
-impl TaskGuard {
-    fn new(count: &watch::Sender<usize>) -> TaskGuard {
-        count.send_modify(|count| *count += 1);
-        TaskGuard(count.clone())
-    }
-}
-
-impl Drop for TaskGuard {
-    fn drop(&mut self) {
-        self.0.send_modify(|count| *count -= 1);
     }
 }

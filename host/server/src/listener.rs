@@ -17,9 +17,6 @@ use super::Limits;
 use super::connections::{Admission, ConnectionPermit, ConnectionState, Connections};
 use super::request::max_wait;
 
-/// Interval between checks for room for a waiting connection.
-const ROOM_POLL_INTERVAL: Duration = Duration::from_millis(10);
-
 /// A listener that limits the number of connections. Further ones wait in the backlog of the
 /// operating system.
 pub(super) struct LimitedListener {
@@ -65,7 +62,7 @@ impl AddrListener<TimeoutStream, Peer> for LimitedListener {
                 match self.connections.admit(address.ip()) {
                     Admission::Admitted(permit) => break Some(permit),
                     Admission::Rejected => break None,
-                    Admission::Full => tokio::time::sleep(ROOM_POLL_INTERVAL).await,
+                    Admission::Full => self.connections.wait_for_room().await,
                 }
             };
             let Some(permit) = permit else {
