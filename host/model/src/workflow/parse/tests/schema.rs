@@ -74,11 +74,38 @@ steps: [{ id: mail, block: send-message, with: { message: m }, ports: { next: en
         ("block: send-message", "blok: send-message"),
         ("with: { message: m }", "with: [m]"),
         ("ports: { next: end }", "ports: { next: [end] }"),
+        ("workflow: w", "workflow: -w"),
+        ("workflow: w", "workflow: w w"),
+        ("id: mail", "id: mäil"),
+        ("repeat: once", "repeat: { every: 12 }"),
+        ("repeat: once", "repeat: { every: 12x }"),
+        ("repeat: once", "repeat: { every: 0d }"),
     ] {
         let bad = good.replacen(from, to, 1);
         assert_ne!(bad, good);
         assert!(violation(SCHEMA, &json(&bad)).is_some(), "{bad}");
         assert!(parsed(&bad).has_errors(), "{bad}");
+    }
+}
+
+#[test]
+fn the_schema_bounds_the_numbers_of_get_promocode() {
+    for (parameter, accepted) in [
+        ("discount: 0", true),
+        ("discount: 99", true),
+        ("discount: $d", true),
+        ("discount: 100", false),
+        ("discount: -1", false),
+        ("days: 0", true),
+        ("days: -1", false),
+    ] {
+        let step = format!("{{ id: code, block: get-promocode, with: {{ {parameter} }} }}");
+        let file = format!("workflow: w\nstart: {{ event: e }}\nsteps: [{step}]\n");
+        assert_eq!(
+            violation(SCHEMA, &json(&file)).is_none(),
+            accepted,
+            "{parameter}"
+        );
     }
 }
 
