@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 
 const MINUTE: i64 = 60_000;
 const MINUTES_PER_DAY: u16 = 24 * 60;
-/// Step of the search, in minutes. All clock changes in the world happen at a quarter of an hour,
+/// Step of the search, in minutes. chrono-tz does not list clock changes. All clock changes in the world happen at a quarter of an hour,
 /// so steps of that size hit every change.
 const STEP: i64 = 15;
 /// Maximum number of steps. They cover more than three days, and no clock change skips the hours of

@@ -4,7 +4,7 @@
 use chrono::{
     DateTime, Days, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone,
 };
-use chrono_tz::Tz;
+use chrono_tz::{GapInfo, Tz};
 
 use super::DateFormat;
 use crate::clock::Timestamp;
@@ -247,16 +247,15 @@ impl Calendar {
     /// Converts a local time: the later moment if the clocks repeat it, the end of the gap if they
     /// skip it, so that a code is never shortened.
     fn moment(&self, local: NaiveDateTime) -> Timestamp {
-        let mut local = local;
-        for _ in 0..=24 * 4 {
-            match self.zone.from_local_datetime(&local) {
-                LocalResult::Single(time) => return Timestamp(time.timestamp_millis()),
-                LocalResult::Ambiguous(_, later) => return Timestamp(later.timestamp_millis()),
-                LocalResult::None => local += TimeDelta::minutes(15),
-            }
-        }
-        // No gap in the time zone database is longer than a day.
-        Timestamp(local.and_utc().timestamp_millis())
+        let moment = match self.zone.from_local_datetime(&local) {
+            LocalResult::Single(time) | LocalResult::Ambiguous(_, time) => Some(time),
+            LocalResult::None => GapInfo::new(&local, &self.zone).and_then(|gap| gap.end),
+        };
+        // The time zone database knows the end of every gap.
+        let millis = moment.map_or(local.and_utc().timestamp_millis(), |moment| {
+            moment.timestamp_millis()
+        });
+        Timestamp(millis)
     }
 }
 
@@ -436,6 +435,36 @@ mod tests {
                 .parse_expiry_as("31.12.2040", Some(&stated))
                 .is_err()
         );
+    }
+
+    #[test]
+    fn expiries_in_skipped_time_are_the_end_of_the_gap_and_repeated_ones_the_later_moment() {
+        for (zone, text, moment) in [
+            // Clocks go from 02:59 to 04:00, and back from 03:59 to 03:00.
+            ("Europe/Kyiv", "2026-03-29T03:30", "2026-03-29T01:00:00Z"),
+            ("Europe/Kyiv", "2026-03-29T03:59:59", "2026-03-29T01:00:00Z"),
+            ("Europe/Kyiv", "2026-10-25T03:30:00", "2026-10-25T01:30:00Z"),
+            // Half an hour.
+            (
+                "Australia/Lord_Howe",
+                "2026-10-04T02:10",
+                "2026-10-03T15:30:00Z",
+            ),
+            (
+                "Australia/Lord_Howe",
+                "2026-04-05T01:45:00",
+                "2026-04-04T15:15:00Z",
+            ),
+            // Midnight does not exist.
+            ("America/Sao_Paulo", "2018-11-03", "2018-11-04T03:00:00Z"),
+            // A whole day does not exist.
+            ("Pacific/Apia", "2011-12-30T12:00", "2011-12-30T10:00:00Z"),
+            ("Pacific/Apia", "2011-12-29", "2011-12-30T10:00:00Z"),
+        ] {
+            let calendar = Calendar::new(zone.parse().unwrap());
+            let read = calendar.parse_expiry(text).unwrap();
+            assert_eq!(read, utc(moment), "{text} in {zone}");
+        }
     }
 
     #[test]
