@@ -53,7 +53,10 @@ pub use guard::guarded;
 pub use location::RowLocation;
 pub use options::{CsvOptions, StatedColumn};
 pub use schema::RowSchema;
-pub use text::{clean_exact, clean_readable, describe_non_value, is_scientific, trim};
+pub use text::{
+    clean_exact, clean_readable, describe_non_value, is_invisible, is_placeholder, is_scientific,
+    parse_bool, trim,
+};
 pub use value::{INEXACT, Value, is_inexact};
 
 pub use self::atomic::BufferedUpload;

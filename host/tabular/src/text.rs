@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use super::shorten;
+
 /// Texts that spreadsheets write for a failed formula, and programs for a missing value.
-const PLACEHOLDERS: &[&str] = &[
+const PLACEHOLDERS: [&str; 20] = [
     "#n/a",
     "#name?",
     "#ref!",
@@ -26,8 +28,33 @@ const PLACEHOLDERS: &[&str] = &[
     "[object object]",
 ];
 
+/// Returns true if a text stands for a missing value, in any case: `null`, `N/A`.
+pub fn is_placeholder(text: &str) -> bool {
+    let mut placeholders = PLACEHOLDERS.iter();
+    placeholders.any(|placeholder| placeholder.eq_ignore_ascii_case(text))
+}
+
+/// Parses `true`, `false`, `1`, `0`, `yes` or `no`, in any case.
+///
+/// # Errors
+///
+/// Returns what is wrong and what is expected.
+pub fn parse_bool(text: &str) -> Result<bool, String> {
+    let is = |words: [&str; 3]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+    if is(["true", "1", "yes"]) {
+        Ok(true)
+    } else if is(["false", "0", "no"]) {
+        Ok(false)
+    } else {
+        Err(format!(
+            "`{}` is neither true nor false; expected true, false, 1, 0, yes or no",
+            shorten(text)
+        ))
+    }
+}
+
 /// Returns true for invisible characters: Unicode's default ignorables and format characters.
-pub(crate) fn is_invisible(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     matches!(
         c,
         '\u{AD}'
@@ -167,7 +194,7 @@ pub fn describe_non_value(text: &str) -> Option<&'static str> {
              text and export it again",
         );
     }
-    if text.len() <= 15 && PLACEHOLDERS.contains(&text.to_ascii_lowercase().as_str()) {
+    if is_placeholder(text) {
         return Some("a placeholder for no value; expected a value");
     }
     if text.starts_with('<') && text.ends_with('>') {

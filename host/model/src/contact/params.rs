@@ -1,5 +1,6 @@
 //! Contact data in the parameters of events.
 
+use promoflow_tabular::is_invisible;
 use serde_json::{Map, Value};
 
 use super::{AddressKind, MAX_EXTERNAL_ID_CHARS, MAX_ID_CHARS, NewContact};
@@ -38,34 +39,13 @@ pub fn params_of(kind: AddressKind) -> impl Iterator<Item = &'static str> {
     IDENTIFYING_PARAMS.into_iter().filter(holds)
 }
 
-/// Texts that programs write for a missing value. Reading one as an id would merge all customers
-/// without an id into one contact.
-const PLACEHOLDERS: [&str; 8] = [
-    "null",
-    "undefined",
-    "none",
-    "nil",
-    "nan",
-    "n/a",
-    "(null)",
-    "[object object]",
-];
-
 /// Returns true if a text identifies no contact: it is blank or a placeholder such as `null`, in
-/// any case and also in quotes.
+/// any case and also in quotes. Reading one as an id would merge all customers without an id into
+/// one contact.
 pub fn is_placeholder(text: &str) -> bool {
     let quotes = |c: char| c.is_whitespace() || is_invisible(c) || matches!(c, '"' | '\'');
     let bare = text.trim_matches(quotes);
-    let mut placeholders = PLACEHOLDERS.iter();
-    bare.is_empty() || placeholders.any(|placeholder| placeholder.eq_ignore_ascii_case(bare))
-}
-
-/// Returns true for characters without width or meaning, such as byte order marks.
-fn is_invisible(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}'
-    )
+    bare.is_empty() || promoflow_tabular::is_placeholder(bare)
 }
 
 /// Returns true if two parameter names are equal, ignoring case, `_`, `-` and spaces.

@@ -13,7 +13,7 @@ use crate::zone;
 use promoflow_document::nesting::check_depth;
 use promoflow_tabular::{
     CsvOptions, Format, INEXACT, Reader, Row, RowSchema, UploadError, Value, clean_exact, fold,
-    is_inexact, is_scientific, shorten, trim,
+    is_inexact, is_scientific, parse_bool, shorten, trim,
 };
 
 /// An example header for error messages.
@@ -473,18 +473,4 @@ fn languages<'t>(tags: impl Iterator<Item = &'t str>) -> Result<Vec<String>, Str
         ));
     }
     Ok(languages)
-}
-
-fn parse_bool(text: &str) -> Result<bool, String> {
-    let is = |words: [&str; 3]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
-    if is(["true", "1", "yes"]) {
-        Ok(true)
-    } else if is(["false", "0", "no"]) {
-        Ok(false)
-    } else {
-        Err(format!(
-            "`{}` is neither true nor false; expected true, false, 1, 0, yes or no",
-            shorten(text)
-        ))
-    }
 }

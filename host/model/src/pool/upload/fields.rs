@@ -11,7 +11,8 @@ use crate::pool::{
     ParseDateError,
 };
 use promoflow_tabular::{
-    RowSchema, UploadError, Value, clean_exact, clean_readable, describe_non_value, shorten,
+    RowSchema, UploadError, Value, clean_exact, clean_readable, describe_non_value, parse_bool,
+    shorten,
 };
 
 /// Maximum number of cached dates. Dates repeat from row to row and cost more to parse than the
@@ -334,15 +335,8 @@ fn read_discount(text: &str) -> Result<u8, String> {
 
 fn read_in_use(text: &str) -> Result<bool, String> {
     let text = clean_exact(text);
-    let is = |words: [&str; 3]| words.iter().any(|word| word.eq_ignore_ascii_case(&text));
-    if text.is_empty() || is(["false", "0", "no"]) {
-        Ok(false)
-    } else if is(["true", "1", "yes"]) {
-        Ok(true)
-    } else {
-        let short = shorten(&text);
-        Err(format!(
-            "`{short}` is neither true nor false; expected true, false, 1, 0, yes or no"
-        ))
+    match text.is_empty() {
+        true => Ok(false),
+        false => parse_bool(&text),
     }
 }
