@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::service::{TestApp, until};
@@ -58,10 +59,11 @@ fn shutdown_under_load_loses_nothing() {
     let mut service = app.serve_with(&["--events-per-second", "1000000"]);
     service.codes(20_000);
     let (url, key) = (service.url.clone(), service.key.clone());
+    let accepted = AtomicUsize::new(0);
     let stored: Vec<String> = std::thread::scope(|scope| {
         let senders: Vec<_> = (0..8)
             .map(|sender| {
-                let (url, key) = (&url, &key);
+                let (url, key, accepted) = (&url, &key, &accepted);
                 scope.spawn(move || {
                     let client = crate::service::client(None);
                     let mut stored = Vec::new();
@@ -72,7 +74,10 @@ fn shutdown_under_load_loses_nothing() {
                             "params": [{ "name": "EmailAddress", "value": format!("{id}@example.com") }] });
                         let request = client.post(format!("{url}/api/v1/event"));
                         match request.bearer_auth(key).json(&event).send() {
-                            Ok(answer) if answer.status() == 200 => stored.push(id),
+                            Ok(answer) if answer.status() == 200 => {
+                                accepted.fetch_add(1, Ordering::Relaxed);
+                                stored.push(id);
+                            }
                             // The service rejects the event or has stopped.
                             _ => return stored,
                         }
@@ -81,12 +86,12 @@ fn shutdown_under_load_loses_nothing() {
                 })
             })
             .collect();
-        std::thread::sleep(Duration::from_millis(1_000));
+        until(|| accepted.load(Ordering::Relaxed) > 200);
         assert_eq!(service.end(), Some(0));
         let stored = senders.into_iter().map(|sender| sender.join().unwrap());
         stored.flatten().collect()
     });
-    assert!(stored.len() > 100, "{} events", stored.len());
+    assert!(stored.len() > 200, "{} events", stored.len());
     let mut runs: Vec<String> = app
         .succeed(&["run", "list"])
         .iter()

@@ -138,12 +138,15 @@ fn p1_a_process_releases_the_executor_lock_only_after_its_last_delivery() {
     let running = promoflow.start().unwrap();
     let heir = app.open();
     let waiting = heir.start().unwrap();
-    app.channel
-        .on_delivery(|_| std::thread::sleep(Duration::from_millis(300)));
+    let (begun, delivery) = std::sync::mpsc::channel();
+    app.channel.on_delivery(move |_| {
+        begun.send(()).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+    });
     let event = Event::new("birthday", "ann@example.com");
     let event = event.with_param("EmailAddress", "ann@example.com");
     running.send(event).unwrap();
-    std::thread::sleep(Duration::from_millis(100));
+    delivery.recv().unwrap();
     // In the middle of a delivery.
     drop(running);
     waiting.wait_all_idle().unwrap();

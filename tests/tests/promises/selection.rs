@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use promoflow::block::Bounds;
 use promoflow::event::Event;
 use promoflow::store::RunState;
-use promoflow_tests::{CODE_THEN_MAIL, MAIL, PromoflowExt, TestApp, chaos};
+use promoflow_tests::{CODE_THEN_MAIL, MAIL, PromoflowExt, TestApp, chaos, until};
 
 /// Sleeps long enough for the executor to notice another process's commit.
 fn wait_for_poll() {
@@ -132,7 +132,7 @@ fn a_claim_waiting_for_a_staged_code_is_exhausted_once_it_commits() {
     running.submit(event("ann@example.com"), move |receipt| {
         sender.send(receipt.unwrap()).unwrap();
     });
-    std::thread::sleep(Duration::from_millis(50));
+    until(|| app.clock.pending_hooks() == 0);
     let second = running.send(event("ben@example.com")).unwrap();
     let first = receiver.recv().unwrap();
     assert_eq!(promoflow.code_of(first.runs[0]).as_deref(), Some("C-0000"));
