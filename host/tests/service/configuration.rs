@@ -95,8 +95,8 @@ fn config_check_reads_everything_and_shows_no_secret() {
                 "promoflow.toml:2:18: expected at most 86400 seconds (a day)",
             ),
             (
-                format!("[serve]\nbody-pause = 86401\n{good}"),
-                "promoflow.toml:2:14: expected at most",
+                format!("[serve]\nbody-timeout = 86401\n{good}"),
+                "promoflow.toml:2:16: expected at most",
             ),
             (
                 format!("[serve]\ndrain = 86401\n{good}"),
