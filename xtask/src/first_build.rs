@@ -12,11 +12,11 @@ use crate::cargo;
 
 /// Processor time in minutes from nothing to the end of `cargo xtask demo`, measured on a cloud
 /// machine with two cores in 2026. A current desktop machine takes half of it.
-const PROCESSOR_MINUTES: u64 = 22;
+const PROCESSOR_MINUTES: u64 = 13;
 
-/// Lower bound in minutes for any number of cores: wasmtime and then the crate `promoflow` are
+/// Lower bound in minutes for any number of cores: wasmtime and then the own crates are
 /// compiled when little else is left.
-const MIN_MINUTES: u64 = 5;
+const MIN_MINUTES: u64 = 4;
 
 /// Runs a cargo command. If nothing has been compiled yet, prints the expected time first, and the
 /// elapsed time every minute: cargo prints nothing for minutes while it compiles the last, large
