@@ -1,11 +1,13 @@
 //! `promoflow alert`: the alerts about the pool.
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
+use promoflow_api_model::{Alert, Notification, NotificationState};
 use promoflow_installation::{Promoflow, WatchedGroup};
 use promoflow_model::alert::{Kind, Level, summary};
-use promoflow_store::{DeliveryState, Notification};
-use serde_json::{Value, json};
+use promoflow_store::DeliveryState;
+use serde_json::Value;
 
+use super::args::{Choice, choice};
 use super::context::CliContext;
 use super::error::{CommandResult, Status};
 use super::output::{Out, format_time, name};
@@ -13,6 +15,21 @@ use super::table::Table;
 
 /// Default maximum number of notifications in a list.
 const DEFAULT_LIMIT: usize = 100;
+
+/// The states of notifications, with their descriptions for `--help`.
+const STATES: [Choice<NotificationState>; 3] = [
+    (
+        "pending",
+        NotificationState::Pending,
+        "Waiting for an attempt",
+    ),
+    (
+        "delivered",
+        NotificationState::Delivered,
+        "Accepted by the webhook",
+    ),
+    ("failed", NotificationState::Failed, "Permanently failed"),
+];
 
 /// Alerts: code groups that run low, will run out, or expire unused.
 #[derive(Subcommand)]
@@ -29,32 +46,12 @@ pub(super) enum AlertCommand {
     #[command(after_help = "Example:\n  promoflow alert notifications --state pending")]
     Notifications {
         /// Only notifications in this state.
-        #[arg(long, value_name = "STATE")]
-        state: Option<StateName>,
+        #[arg(long, value_name = "STATE", value_parser = choice(STATES))]
+        state: Option<NotificationState>,
         /// Maximum number of notifications (default: 100).
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
     },
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub(super) enum StateName {
-    /// Waiting for an attempt.
-    Pending,
-    /// Accepted by the webhook.
-    Delivered,
-    /// Permanently failed.
-    Failed,
-}
-
-impl From<StateName> for DeliveryState {
-    fn from(name: StateName) -> DeliveryState {
-        match name {
-            StateName::Pending => DeliveryState::Pending,
-            StateName::Delivered => DeliveryState::Delivered,
-            StateName::Failed => DeliveryState::Failed,
-        }
-    }
 }
 
 impl AlertCommand {
@@ -84,7 +81,7 @@ fn list(promoflow: &Promoflow, out: &mut Out) -> CommandResult {
     ]);
     for watched in promoflow.alerts()? {
         if out.is_json() {
-            out.json(&json_of(&watched))?;
+            out.json(&Alert::from(watched))?;
             continue;
         }
         let code_group = &watched.forecast.count.code_group;
@@ -130,11 +127,11 @@ fn notifications(
         "ERROR",
     ]);
     for notification in promoflow.notifications(state, None, limit)? {
-        let event: Value = serde_json::from_str(&notification.event).unwrap_or_default();
         if out.is_json() {
-            out.json(&notification_json(&notification, event))?;
+            out.json(&Notification::from(notification))?;
             continue;
         }
+        let event: Value = serde_json::from_str(&notification.event).unwrap_or_default();
         let params = event["params"].as_object();
         let cells = [
             notification.id.to_string(),
@@ -153,36 +150,6 @@ fn notifications(
     Ok(Status::Success)
 }
 
-fn notification_json(notification: &Notification, event: Value) -> Value {
-    json!({
-        "notification": notification.id.to_string(),
-        "webhook": notification.webhook,
-        "state": notification.state,
-        "attempts": notification.attempts,
-        "error": notification.error,
-        "nextAttemptAt": notification.due.map(|due| due.to_string()),
-        "createdAt": notification.at.to_string(),
-        "event": event,
-    })
-}
-
 fn state(watched: &WatchedGroup) -> &'static str {
     watched.level.map_or("ok", Level::name)
-}
-
-fn json_of(watched: &WatchedGroup) -> Value {
-    let code_group = &watched.forecast.count.code_group;
-    json!({
-        "kind": watched.rule.kind,
-        "type": code_group.code_type,
-        "discount": code_group.discount,
-        "state": state(watched),
-        "since": watched.since.map(|at| at.to_string()),
-        "warning": watched.rule.warning,
-        "alarm": watched.rule.alarm,
-        "withinDays": (watched.rule.kind == Kind::Expiring).then_some(watched.rule.within_days),
-        "count": watched.count,
-        "claimedLastDay": watched.forecast.claimed_last_day,
-        "daysLeft": watched.forecast.days_left,
-    })
 }

@@ -1,6 +1,27 @@
 //! Arguments shared by several commands.
 
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+
+/// A value of an option: its name, the value, and its description for `--help`.
+pub(super) type Choice<T> = (&'static str, T, &'static str);
+
+/// Creates the parser of an option that takes one of these values.
+pub(super) fn choice<T, const N: usize>(values: [Choice<T>; N]) -> impl TypedValueParser<Value = T>
+where
+    T: Clone + Send + Sync + 'static,
+{
+    let names = values
+        .each_ref()
+        .map(|(name, _, help)| PossibleValue::new(*name).help(*help));
+    PossibleValuesParser::new(names).try_map(move |name| {
+        let mut known = values.iter();
+        let found = known.find(|(known, _, _)| *known == name);
+        found
+            .map(|(_, value, _)| value.clone())
+            .ok_or("unknown value")
+    })
+}
 
 /// The rest of the arguments of a command that does not exist yet, so that the error is about the
 /// command and not about its arguments.

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use clap::Subcommand;
+use promoflow_api_model::Block;
 use promoflow_block_host::{BlockLibrary, Grants, LibraryBlock};
 use promoflow_model::block::{Carries, Description, Kind, Value};
-use serde_json::{Value as Json, json};
 
 use super::args::IgnoredArgs;
 use super::context::CliContext;
@@ -70,7 +70,7 @@ impl BlockCommand {
                     .get(&name)
                     .ok_or_else(|| CliError::failed("block is missing"))?;
                 if out.is_json() {
-                    out.json(&json_of(block))?;
+                    out.json(&Block::from(block))?;
                 } else {
                     let good = out.style(SUCCESS, "valid block");
                     let version = &block.description.version;
@@ -98,18 +98,6 @@ fn load(context: &CliContext, library: &mut BlockLibrary, file: &str) -> Result<
         .map_err(|error| CliError::invalid_input(format_args!("{error:#}")))
 }
 
-fn json_of(block: &LibraryBlock) -> Json {
-    let imports: Vec<&str> = imports(block);
-    json!({
-        "block": block.description.name,
-        "version": block.description.version,
-        "sha256": block.block.digest(),
-        "imports": imports,
-        // Every interface of the contract is granted to each block that imports it.
-        "grants": imports,
-    })
-}
-
 fn imports(block: &LibraryBlock) -> Vec<&'static str> {
     let imports = block.block.imports().iter();
     imports.map(|interface| interface.name()).collect()
@@ -119,7 +107,7 @@ fn list(library: &BlockLibrary, out: &mut Out) -> CommandResult {
     let mut table = Table::new(["BLOCK", "VERSION", "SHA-256", "IMPORTS", "TITLE"]);
     for (name, block) in library.iter() {
         if out.is_json() {
-            out.json(&json_of(block))?;
+            out.json(&Block::from(block))?;
             continue;
         }
         let cells = [
@@ -140,12 +128,7 @@ fn list(library: &BlockLibrary, out: &mut Out) -> CommandResult {
 fn info(block: &LibraryBlock, out: &mut Out) -> CommandResult {
     let described = &block.description;
     if out.is_json() {
-        let mut shown = json_of(block);
-        shown["title"] = json!(described.title);
-        shown["description"] = json!(described.description);
-        shown["parameters"] = json!(described.parameters);
-        shown["ports"] = json!(described.ports);
-        out.json(&shown)?;
+        out.json(&Block::with_details(block))?;
         return Ok(Status::Success);
     }
     let title = out.style(BOLD, sanitize_line(&described.title));

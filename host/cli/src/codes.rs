@@ -8,18 +8,18 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
 use clap::{Args, Subcommand};
+use promoflow_api_model::Promocode;
 use promoflow_installation::Promoflow;
 use promoflow_model::clock::{Clock, SystemClock, Timestamp};
-use promoflow_model::pool::{Calendar, ExportRow, ExportWriter, Filter};
-use promoflow_store::{CodeRow, RetireResult, UsedBy};
-use serde::Serialize;
+use promoflow_model::pool::{ExportRow, ExportWriter, Filter};
+use promoflow_store::{CodeRow, RetireResult};
 
 use super::context::CliContext;
 use super::error::{CliError, CommandResult, Status, count, print_error};
 use super::output::Out;
 use super::table::Table;
 use import::Import;
-use show::{DeliveryJson, show};
+use show::show;
 
 /// The pool of promo codes: upload, list, count, retire.
 #[derive(Subcommand)]
@@ -121,34 +121,6 @@ impl Codes {
     }
 }
 
-/// A code as `--json` shows it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct CodeJson<'r> {
-    code: &'r str,
-    expiration_date: Option<String>,
-    discount: u8,
-    r#type: &'r str,
-    in_use: bool,
-    used_by: Option<&'r UsedBy>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delivery: Option<Option<DeliveryJson>>,
-}
-
-impl<'r> CodeJson<'r> {
-    fn new(row: &'r CodeRow, calendar: Calendar) -> CodeJson<'r> {
-        CodeJson {
-            code: &row.code,
-            expiration_date: calendar.format_expiry(row.expires),
-            discount: row.code_group.discount,
-            r#type: &row.code_group.code_type,
-            in_use: row.in_use,
-            used_by: row.used_by.as_ref(),
-            delivery: None,
-        }
-    }
-}
-
 /// Returns the state: `available`, `used`, `retired` or `expired`.
 fn state(row: &CodeRow, now: Timestamp) -> &'static str {
     match (&row.used_by, row.in_use) {
@@ -181,7 +153,7 @@ fn list(promoflow: &Promoflow, filter: &Filter, out: &mut Out) -> CommandResult 
     let calendar = promoflow.calendar()?;
     if out.is_json() {
         for_each_code(promoflow, filter, |row| {
-            out.json(&CodeJson::new(&row, calendar))?;
+            out.json(&Promocode::new(row, calendar))?;
             Ok(!out.is_closed())
         })?;
         return Ok(Status::Success);

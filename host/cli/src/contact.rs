@@ -4,18 +4,21 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
 use clap::{Args, Subcommand};
+use promoflow_api_model as api;
 use promoflow_engine::import::ContactOptions;
 use promoflow_installation::Promoflow;
 use promoflow_model::contact::{AddressKind, Contact, ContactKey};
 use promoflow_model::message::ChannelKind;
-use serde_json::{Map, Value, json};
+use promoflow_tabular::Format;
+use serde_json::Value;
 
+use super::args::choice;
 use super::context::CliContext;
 use super::error::{CliError, CommandResult, Status};
 use super::input;
 use super::output::{BOLD, Out, sanitize_line};
 use super::table::Table;
-use super::upload::{CsvArgs, FormatName, Upload, format_of};
+use super::upload::{CsvArgs, FORMATS, Upload, format_of};
 
 /// Contacts: the people who receive messages.
 #[derive(Subcommand)]
@@ -57,8 +60,8 @@ pub(super) struct Import {
     /// The file; `-` is standard input.
     file: String,
     /// The file's format. Default: by the file's extension, or else by its first character.
-    #[arg(long, value_name = "FORMAT")]
-    format: Option<FormatName>,
+    #[arg(long, value_name = "FORMAT", value_parser = choice(FORMATS))]
+    format: Option<Format>,
     /// Show what would happen, and change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -164,25 +167,6 @@ fn find(promoflow: &Promoflow, id: &str) -> Result<Contact, CliError> {
         .ok_or_else(|| unknown(id))
 }
 
-fn json_of(contact: &Contact) -> Value {
-    let address = |kind| contact.addresses.get(&kind);
-    let tokens: Map<String, Value> = AddressKind::TOKENS
-        .into_iter()
-        .filter_map(|kind| Some((kind.name().to_owned(), address(kind)?.as_str().into())))
-        .collect();
-    json!({
-        "contact": contact.id,
-        "externalId": contact.external_id,
-        "email": address(AddressKind::Email),
-        "phone": address(AddressKind::Phone),
-        "tokens": tokens,
-        "fields": contact.fields,
-        "languages": contact.languages,
-        "timeZone": contact.time_zone.map(|zone| zone.name()),
-        "consent": contact.consent,
-    })
-}
-
 fn list(promoflow: &Promoflow, out: &mut Out) -> CommandResult {
     let header = [
         "CONTACT",
@@ -197,7 +181,7 @@ fn list(promoflow: &Promoflow, out: &mut Out) -> CommandResult {
     let gone = out.closed_flag();
     promoflow.contacts(|contact| {
         written = if out.is_json() {
-            out.json(&json_of(&contact))
+            out.json(&api::Contact::from(contact))
         } else {
             let address = |kind| contact.addresses.get(&kind).cloned().unwrap_or_default();
             table.row(
@@ -237,7 +221,7 @@ fn unsubscribed_channels(contact: &Contact) -> String {
 
 fn show(contact: &Contact, out: &mut Out) -> CommandResult {
     if out.is_json() {
-        out.json(&json_of(contact))?;
+        out.json(&api::Contact::from(contact.clone()))?;
         return Ok(Status::Success);
     }
     out.line(format_args!(

@@ -1,8 +1,8 @@
 //! `promoflow key`: API keys of the service.
 
 use clap::Subcommand;
+use promoflow_api_model as api;
 use promoflow_model::key::{EmptyScopesError, Key, Scope};
-use serde_json::{Value, json};
 
 use super::context::CliContext;
 use super::error::{CliError, CommandResult, Status, print_note};
@@ -36,15 +36,6 @@ pub(super) enum KeyCommand {
     },
 }
 
-fn json_of(key: &Key) -> Value {
-    json!({
-        "key": key.id,
-        "scopes": key.scopes,
-        "createdAt": key.created.to_string(),
-        "revokedAt": key.revoked.map(|at| at.to_string()),
-    })
-}
-
 fn scopes(key: &Key) -> String {
     let names: Vec<&str> = key.scopes.iter().map(|scope| scope.name()).collect();
     names.join(", ")
@@ -67,9 +58,10 @@ fn create(context: &CliContext, allowed: Option<Vec<Scope>>, out: &mut Out) -> C
     }
     let made = context.open_or_create()?.create_key(&allowed)?;
     if out.is_json() {
-        let mut shown = json_of(&made.key);
-        shown["secret"] = json!(made.secret);
-        out.json(&shown)?;
+        out.json(&api::Key {
+            secret: Some(made.secret),
+            ..api::Key::from(&made.key)
+        })?;
         return Ok(Status::Success);
     }
     out.line(format_args!("{}", made.secret))?;
@@ -86,7 +78,7 @@ fn list(context: &CliContext, out: &mut Out) -> CommandResult {
     let mut table = Table::new(["KEY", "SCOPES", "CREATED", "REVOKED"]);
     for key in context.open()?.keys()? {
         if out.is_json() {
-            out.json(&json_of(&key))?;
+            out.json(&api::Key::from(&key))?;
             continue;
         }
         let cells = [
@@ -113,7 +105,7 @@ fn revoke(context: &CliContext, key: &str, out: &mut Out) -> CommandResult {
     }
     let keys = promoflow.keys()?;
     match keys.iter().find(|known| known.id == id) {
-        Some(key) if out.is_json() => out.json(&json_of(key))?,
+        Some(key) if out.is_json() => out.json(&api::Key::from(key))?,
         _ => out.line(format_args!("API key {id} is revoked."))?,
     }
     Ok(Status::Success)

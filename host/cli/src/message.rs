@@ -1,13 +1,13 @@
 //! `promoflow message`: the messages that workflows send.
 
 use clap::{Args, Subcommand};
+use promoflow_api_model as api;
 use promoflow_document::{MAX_FILE_BYTES, did_you_mean};
 use promoflow_installation::Promoflow;
 use promoflow_model::event::{Event, MAX_EVENT_BYTES};
 use promoflow_model::message::{
-    Message, MessageLine, PreparedMessage, RenderedMessage, SCHEMA, Values, message_lines,
+    MessageLine, PreparedMessage, RenderedMessage, SCHEMA, Values, message_lines,
 };
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::context::CliContext;
@@ -57,70 +57,6 @@ pub(super) struct Render {
     language: Option<String>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct MessageJson<'m> {
-    message: &'m str,
-    channel: String,
-    subject: Option<&'m str>,
-    text: Option<&'m str>,
-    html: Option<&'m str>,
-    from: Option<&'m str>,
-    reply_to: Option<&'m str>,
-    preheader: Option<&'m str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    title: Option<&'m str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    image: Option<&'m str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    link: Option<&'m str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    button: Option<&'m str>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    headers: &'m [(String, String)],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    language: Option<&'m str>,
-    /// The other languages of the message.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    languages: Vec<&'m str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unset: Option<&'m str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    changed: Option<bool>,
-}
-
-impl<'m> MessageJson<'m> {
-    fn new(message: &'m Message) -> MessageJson<'m> {
-        let parts = &message.parts;
-        MessageJson {
-            message: &message.id,
-            channel: message.channel.to_string(),
-            subject: parts.subject.as_deref(),
-            text: parts.text.as_deref(),
-            html: parts.html.as_deref(),
-            from: parts.from.as_deref(),
-            reply_to: parts.reply_to.as_deref(),
-            preheader: parts.preheader.as_deref(),
-            title: parts.title.as_deref(),
-            image: parts.image.as_deref(),
-            link: parts.link.as_deref(),
-            button: parts.button.as_deref(),
-            headers: &message.headers,
-            language: message.language.as_deref(),
-            languages: message
-                .languages
-                .iter()
-                .map(|variant| variant.language.as_str())
-                .collect(),
-            unset: (!message.unset.is_default()).then(|| message.unset.name()),
-            version: None,
-            changed: None,
-        }
-    }
-}
-
 impl MessageCommand {
     pub(super) fn run(self, context: &CliContext, out: &mut Out) -> CommandResult {
         match self {
@@ -145,9 +81,11 @@ fn apply(context: &CliContext, files: &Files, out: &mut Out) -> CommandResult {
             out,
             |out, message, applied| {
                 if out.is_json() {
-                    let mut shown = MessageJson::new(message);
-                    (shown.version, shown.changed) = (Some(applied.version), Some(applied.changed));
-                    return out.json(&shown);
+                    return out.json(&api::Message {
+                        version: Some(applied.version),
+                        changed: Some(applied.changed),
+                        ..message.clone().into()
+                    });
                 }
                 let change = if applied.changed {
                     "stored"
@@ -168,7 +106,7 @@ fn list(promoflow: &Promoflow, out: &mut Out) -> CommandResult {
     let mut table = Table::new(["MESSAGE", "CHANNEL", "PARTS", "SUBJECT"]);
     for message in promoflow.messages()? {
         if out.is_json() {
-            out.json(&MessageJson::new(&message))?;
+            out.json(&api::Message::from(message))?;
             continue;
         }
         let parts = [("text", &message.parts.text), ("html", &message.parts.html)];
@@ -212,22 +150,11 @@ impl Render {
             .and_then(|prepared| prepared.preview(values, self.language.as_deref()))
             .map_err(CliError::failed)?;
         if out.is_json() {
-            out.json(&MessageJson {
-                subject: content.subject.as_deref(),
-                text: content.text.as_deref(),
-                html: content.html.as_deref(),
-                from: content.from.as_deref(),
-                reply_to: content.reply_to.as_deref(),
-                preheader: content.preheader.as_deref(),
-                title: content.title.as_deref(),
-                image: content.image.as_deref(),
-                link: content.link.as_deref(),
-                button: content.button.as_deref(),
-                headers: &content.headers,
-                language: content.language.as_deref(),
-                languages: Vec::new(),
-                unset: None,
-                ..MessageJson::new(message)
+            out.json(&api::Rendered {
+                message: message.id.clone(),
+                channel: message.channel.to_string(),
+                language: content.language.clone(),
+                parts: content.into(),
             })?;
         } else {
             show_content(&content, None, out)?;

@@ -6,17 +6,30 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
+use promoflow_api_model::{Delivery, DeliveryWithHistory};
 use promoflow_installation::Promoflow;
-use promoflow_store::{Action, DeliveryId, DeliveryRow, DeliveryState};
-use serde_json::{Value, json};
+use promoflow_store::{Action, DeliveryRow, DeliveryState};
 
-use super::actions;
+use super::actions::DELIVERY;
+use super::args::{Choice, choice};
 use super::context::CliContext;
-use super::error::{CliError, CommandResult, Status, count};
+use super::error::{CommandResult, Status, count};
 use super::message::show_content;
 use super::output::{BOLD, Out, name, sanitize_line};
 use super::table::Table;
+
+/// The states, with their descriptions for `--help`.
+const STATES: [Choice<DeliveryState>; 4] = [
+    ("pending", DeliveryState::Pending, "Waiting for an attempt"),
+    (
+        "delivered",
+        DeliveryState::Delivered,
+        "Accepted by the channel",
+    ),
+    ("failed", DeliveryState::Failed, "Permanently failed"),
+    ("cancelled", DeliveryState::Cancelled, "Cancelled"),
+];
 
 /// The outbox: deliveries that wait for a channel, and finished ones.
 #[derive(Subcommand)]
@@ -26,8 +39,8 @@ pub(super) enum OutboxCommand {
     #[command(after_help = "Example:\n  promoflow outbox list --state failed")]
     List {
         /// Only deliveries in this state.
-        #[arg(long, value_name = "STATE")]
-        state: Option<StateName>,
+        #[arg(long, value_name = "STATE", value_parser = choice(STATES))]
+        state: Option<DeliveryState>,
     },
     /// Show a delivery: recipient, alternatives, attempts, and the whole message.
     #[command(after_help = "Example:\n  promoflow outbox show 3")]
@@ -54,35 +67,10 @@ pub(super) enum OutboxCommand {
     },
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-pub(super) enum StateName {
-    /// Waiting for an attempt.
-    Pending,
-    /// Accepted by the channel.
-    Delivered,
-    /// Permanently failed.
-    Failed,
-    /// Cancelled.
-    Cancelled,
-}
-
-impl From<StateName> for DeliveryState {
-    fn from(name: StateName) -> DeliveryState {
-        match name {
-            StateName::Pending => DeliveryState::Pending,
-            StateName::Delivered => DeliveryState::Delivered,
-            StateName::Failed => DeliveryState::Failed,
-            StateName::Cancelled => DeliveryState::Cancelled,
-        }
-    }
-}
-
 impl OutboxCommand {
     pub(super) fn run(self, context: &CliContext, out: &mut Out) -> CommandResult {
         match self {
-            OutboxCommand::List { state } => {
-                list(&context.open()?, state.map(DeliveryState::from), out)
-            }
+            OutboxCommand::List { state } => list(&context.open()?, state, out),
             OutboxCommand::Show { id } => show(&context.open()?, &id, out),
             OutboxCommand::Retry { id } => apply_action(&context.open()?, &id, Action::Retry, out),
             OutboxCommand::Cancel { id } => {
@@ -90,23 +78,6 @@ impl OutboxCommand {
             }
         }
     }
-}
-
-fn json_of(row: &DeliveryRow) -> Value {
-    json!({
-        "delivery": row.id.to_string(),
-        "run": row.run.to_string(),
-        "channel": row.channel,
-        "address": row.address,
-        "message": row.message,
-        "subject": row.content.subject,
-        "text": row.content.text,
-        "html": row.content.html,
-        "state": row.state,
-        "attempts": row.attempts,
-        "error": row.error,
-        "from": row.content.from,
-    })
 }
 
 fn list(promoflow: &Promoflow, state: Option<DeliveryState>, out: &mut Out) -> CommandResult {
@@ -117,7 +88,7 @@ fn list(promoflow: &Promoflow, state: Option<DeliveryState>, out: &mut Out) -> C
     let gone = out.closed_flag();
     let mut write = |row: DeliveryRow| -> io::Result<()> {
         if out.is_json() {
-            return out.json(&json_of(&row));
+            return out.json(&Delivery::from(row));
         }
         let cells = [
             row.id.to_string(),
@@ -147,38 +118,23 @@ fn list(promoflow: &Promoflow, state: Option<DeliveryState>, out: &mut Out) -> C
     Ok(Status::Success)
 }
 
-fn number(id: &str) -> Result<DeliveryId, CliError> {
-    id.parse().map_err(|_| {
-        CliError::invalid_input(format_args!("`{id}`: not a delivery id; expected a number"))
-    })
-}
-
-fn unknown(id: &str) -> CliError {
-    CliError::failed(format_args!("no delivery `{id}`"))
-        .with_hint("run `promoflow outbox list` for the deliveries")
-}
-
 fn apply_action(promoflow: &Promoflow, id: &str, action: Action, out: &mut Out) -> CommandResult {
-    let delivery = number(id)?;
+    let delivery = DELIVERY.parse_id(id)?;
     let outcome = promoflow.apply_delivery_action(delivery, action)?;
-    let Some(done) = actions::describe(outcome, action, "delivery", id)? else {
-        return Err(unknown(id));
+    let show = || {
+        let row = promoflow.delivery(delivery)?;
+        row.map(Delivery::from).ok_or_else(|| DELIVERY.unknown(id))
     };
-    if out.is_json() {
-        let row = promoflow.delivery(delivery)?.ok_or_else(|| unknown(id))?;
-        out.json(&json_of(&row))?;
-    } else {
-        out.line(format_args!("{done}"))?;
-    }
-    Ok(Status::Success)
+    DELIVERY.report(outcome, action, id, show, out)
 }
 
 fn show(promoflow: &Promoflow, id: &str, out: &mut Out) -> CommandResult {
-    let delivery = number(id)?;
-    let row = promoflow.delivery(delivery)?.ok_or_else(|| unknown(id))?;
+    let delivery = DELIVERY.parse_id(id)?;
+    let row = promoflow.delivery(delivery)?;
+    let row = row.ok_or_else(|| DELIVERY.unknown(id))?;
     let history = promoflow.delivery_history(delivery)?.unwrap_or_default();
     if out.is_json() {
-        out.json(&history::json_of(json_of(&row), &history))?;
+        out.json(&DeliveryWithHistory::new(row, history))?;
         return Ok(Status::Success);
     }
     let state = out.style(BOLD, name(&row.state));

@@ -1,15 +1,15 @@
 //! `promoflow run`: the run history.
 
-use std::collections::HashMap;
-
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
+use promoflow_api_model::{Run, WorkflowNames};
 use promoflow_installation::Promoflow;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::redact;
-use promoflow_store::{Action, RunId, RunRow, RunState, StepRecord, WorkflowVersionId};
-use serde_json::{Value, json};
+use promoflow_store::{Action, RunRow, RunState, StepRecord};
+use serde_json::Value;
 
-use super::actions;
+use super::actions::RUN;
+use super::args::{Choice, choice};
 use super::context::CliContext;
 use super::error::{CliError, CommandResult, Status, print_note};
 use super::output::{BOLD, ERROR, Out, SUCCESS, WARNING, format_time, name, sanitize_line};
@@ -17,6 +17,19 @@ use super::table::Table;
 
 /// Default maximum number of runs in a list for people.
 const DEFAULT_LIMIT: usize = 50;
+
+/// The states, with their descriptions for `--help`.
+const STATES: [Choice<RunState>; 5] = [
+    ("running", RunState::Running, "Ready to continue"),
+    (
+        "waiting",
+        RunState::Waiting,
+        "Waiting for a time, a code or a reply",
+    ),
+    ("completed", RunState::Completed, "Completed"),
+    ("failed", RunState::Failed, "Ended by an error"),
+    ("cancelled", RunState::Cancelled, "Cancelled by a person"),
+];
 
 /// Runs: executions of workflows, and their results.
 #[derive(Subcommand)]
@@ -26,8 +39,8 @@ pub(super) enum RunCommand {
     #[command(after_help = "Example:\n  promoflow run list --state failed --limit 10")]
     List {
         /// Only runs in this state.
-        #[arg(long, value_name = "STATE")]
-        state: Option<StateName>,
+        #[arg(long, value_name = "STATE", value_parser = choice(STATES))]
+        state: Option<RunState>,
         /// Maximum number of runs (default: 50, or all with --json).
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
@@ -61,68 +74,15 @@ pub(super) enum RunCommand {
     },
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-pub(super) enum StateName {
-    /// Ready to continue.
-    Running,
-    /// Waiting for a time, a code or a reply.
-    Waiting,
-    /// Completed.
-    Completed,
-    /// Ended by an error.
-    Failed,
-    /// Cancelled by a person.
-    Cancelled,
-}
-
-impl From<StateName> for RunState {
-    fn from(name: StateName) -> RunState {
-        match name {
-            StateName::Running => RunState::Running,
-            StateName::Waiting => RunState::Waiting,
-            StateName::Completed => RunState::Completed,
-            StateName::Failed => RunState::Failed,
-            StateName::Cancelled => RunState::Cancelled,
-        }
-    }
-}
-
-type Names = HashMap<WorkflowVersionId, (String, u32)>;
-
 impl RunCommand {
     pub(super) fn run(self, context: &CliContext, out: &mut Out) -> CommandResult {
         match self {
-            RunCommand::List { state, limit } => {
-                list(&context.open()?, state.map(RunState::from), limit, out)
-            }
+            RunCommand::List { state, limit } => list(&context.open()?, state, limit, out),
             RunCommand::Show { id } => show(&context.open()?, &id, out),
             RunCommand::Retry { id } => apply_action(&context.open()?, &id, Action::Retry, out),
             RunCommand::Cancel { id } => apply_action(&context.open()?, &id, Action::Cancel, out),
         }
     }
-}
-
-fn json_of(row: &RunRow, names: &Names) -> Value {
-    let workflow = names.get(&row.workflow);
-    json!({
-        "run": row.id.to_string(),
-        "workflow": workflow.map(|(id, _)| id),
-        "version": workflow.map(|(_, version)| version),
-        "event": row.event,
-        "key": row.key,
-        "state": row.state,
-        "error": row.error,
-        "waitingFor": row.waiting_for(),
-        "waitingUntil": row.waiting_until().map(|until| until.to_string()),
-        "retry": row.retry_state.as_ref().map(|retry_state| json!({
-            "step": Some(&retry_state.step).filter(|step| !step.is_empty()),
-            "attempts": retry_state.attempts,
-            "maxAttempts": retry_state.kind.backoff().max_attempts,
-            "nextAt": row.due.map(|due| due.to_string()),
-        })),
-        "startedAt": row.started.to_string(),
-        "finishedAt": row.finished.map(|at| at.to_string()),
-    })
 }
 
 /// Describes the wait of a run and its deadline, or its failed attempts and the time of the next.
@@ -148,7 +108,7 @@ fn at(due: Timestamp) -> String {
 }
 
 /// Returns the id of a run's workflow.
-fn workflow_id(row: &RunRow, names: &Names) -> String {
+fn workflow_id(row: &RunRow, names: &WorkflowNames) -> String {
     names
         .get(&row.workflow)
         .map_or_else(|| "?".to_owned(), |(id, _)| id.clone())
@@ -163,7 +123,7 @@ fn list(
     let names = promoflow.workflow_names()?;
     if out.is_json() {
         for row in promoflow.runs(state, limit.unwrap_or(usize::MAX))? {
-            out.json(&json_of(&row, &names))?;
+            out.json(&Run::new(row, &names))?;
             if out.is_closed() {
                 break;
             }
@@ -201,41 +161,23 @@ fn list(
     Ok(Status::Success)
 }
 
-fn number(id: &str) -> Result<RunId, CliError> {
-    id.parse().map_err(|_| {
-        CliError::invalid_input(format_args!("`{id}`: not a run id; expected a number"))
-    })
-}
-
-fn unknown(id: &str) -> CliError {
-    CliError::failed(format_args!("no run `{id}`"))
-        .with_hint("run `promoflow run list` for the runs")
-}
-
 fn apply_action(promoflow: &Promoflow, id: &str, action: Action, out: &mut Out) -> CommandResult {
-    let run = number(id)?;
-    let done = actions::describe(promoflow.apply_run_action(run, action)?, action, "run", id)?;
-    let Some(done) = done else {
-        return Err(unknown(id));
+    let run = RUN.parse_id(id)?;
+    let outcome = promoflow.apply_run_action(run, action)?;
+    let show = || {
+        let (row, _) = promoflow.run(run)?.ok_or_else(|| RUN.unknown(id))?;
+        Ok(Run::new(row, &promoflow.workflow_names()?))
     };
-    if out.is_json() {
-        let (row, _) = promoflow.run(run)?.ok_or_else(|| unknown(id))?;
-        out.json(&json_of(&row, &promoflow.workflow_names()?))?;
-    } else {
-        out.line(format_args!("{done}"))?;
-    }
-    Ok(Status::Success)
+    RUN.report(outcome, action, id, show, out)
 }
 
 fn show(promoflow: &Promoflow, id: &str, out: &mut Out) -> CommandResult {
-    let Some((row, steps)) = promoflow.run(number(id)?)? else {
-        return Err(unknown(id));
+    let Some((row, steps)) = promoflow.run(RUN.parse_id(id)?)? else {
+        return Err(RUN.unknown(id));
     };
     let names = promoflow.workflow_names()?;
     if out.is_json() {
-        let mut shown = json_of(&row, &names);
-        shown["steps"] = steps.iter().map(step_json).collect();
-        out.json(&shown)?;
+        out.json(&Run::new(row, &names).with_steps(steps))?;
         return Ok(Status::Success);
     }
     let style = match row.state {
@@ -271,20 +213,6 @@ fn show(promoflow: &Promoflow, id: &str, out: &mut Out) -> CommandResult {
         show_step(number + 1, step, &codes, out)?;
     }
     Ok(Status::Success)
-}
-
-/// Returns a step as `--json` shows it.
-pub(super) fn step_json(step: &StepRecord) -> Value {
-    json!({
-        "step": step.step,
-        "block": step.block,
-        "port": step.port,
-        "startedAt": step.started_at.to_string(),
-        "finishedAt": step.finished_at.to_string(),
-        "data": step.data,
-        "error": step.error,
-        "log": step.log,
-    })
 }
 
 /// Returns the values set by steps that are promo codes of the pool.

@@ -3,11 +3,12 @@
 use std::io::{self, IsTerminal, Read};
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use promoflow_engine::import::{ImportError, ImportReport};
 use promoflow_tabular::{CsvOptions, Format, RowError, StatedColumn, UploadError};
 
+use super::args::Choice;
 use super::error::{CommandResult, Status, count, print_error, print_warning};
 use super::input::Input;
 use super::output::Out;
@@ -15,22 +16,23 @@ use super::output::Out;
 /// Maximum number of invalid rows that are printed one by one; `--json` lists a thousand.
 const MAX_PRINTED_ERRORS: usize = 20;
 
-/// A file format by name.
-#[derive(Clone, Copy, ValueEnum)]
-pub(super) enum FormatName {
-    /// A table with a header line; a list of codes needs no header.
-    Csv,
-    /// An array, objects one after another, or a request body such as `{"promocodes": […]}`.
-    Json,
-}
+/// The file formats, with their descriptions for `--help`.
+pub(super) const FORMATS: [Choice<Format>; 2] = [
+    (
+        "csv",
+        Format::Csv,
+        "A table with a header line; a list of codes needs no header",
+    ),
+    (
+        "json",
+        Format::Json,
+        "An array, objects one after another, or a request body such as `{\"promocodes\": […]}`",
+    ),
+];
 
 /// Returns the format of a file; `None`: its first character decides.
-pub(super) fn format_of(named: Option<FormatName>, file: &str) -> Option<Format> {
-    match named {
-        Some(FormatName::Csv) => Some(Format::Csv),
-        Some(FormatName::Json) => Some(Format::Json),
-        None => Format::of_path(file.as_ref()),
-    }
+pub(super) fn format_of(named: Option<Format>, file: &str) -> Option<Format> {
+    named.or_else(|| Format::of_path(file.as_ref()))
 }
 
 /// Options of a CSV file.

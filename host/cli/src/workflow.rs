@@ -5,12 +5,12 @@ mod sends;
 mod show;
 
 use clap::{Args, Subcommand};
+use promoflow_api_model as api;
 use promoflow_document::did_you_mean;
 use promoflow_installation::Promoflow;
-use promoflow_model::workflow::{SCHEMA, Workflow, flowchart};
+use promoflow_model::workflow::{SCHEMA, flowchart};
 use promoflow_store::{StoredWorkflow, WorkflowState};
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::context::CliContext;
 use super::error::{CliError, CommandResult, Status};
@@ -72,55 +72,6 @@ pub(super) struct WorkflowArg {
     id: String,
 }
 
-#[derive(Serialize)]
-struct WorkflowJson<'w> {
-    workflow: &'w str,
-    version: Option<u32>,
-    state: Option<WorkflowState>,
-    /// The reason for the pause, if the host paused it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'w str>,
-    event: &'w str,
-    steps: Vec<Value>,
-    name: &'w str,
-    /// The messages that its steps send, if it was checked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sends: Option<Vec<Value>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    changed: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    definition: Option<&'w Workflow>,
-}
-
-impl<'w> WorkflowJson<'w> {
-    fn new(workflow: &'w Workflow) -> WorkflowJson<'w> {
-        let steps = workflow.steps.iter();
-        WorkflowJson {
-            workflow: &workflow.id,
-            version: None,
-            state: None,
-            reason: None,
-            event: &workflow.start.event,
-            steps: steps
-                .map(|step| json!({ "id": step.id, "block": step.block }))
-                .collect(),
-            name: &workflow.name,
-            sends: None,
-            changed: None,
-            definition: None,
-        }
-    }
-
-    fn stored(stored: &'w StoredWorkflow) -> WorkflowJson<'w> {
-        WorkflowJson {
-            version: Some(stored.version),
-            state: Some(stored.state),
-            reason: stored.reason.as_deref(),
-            ..WorkflowJson::new(&stored.workflow)
-        }
-    }
-}
-
 impl WorkflowCommand {
     pub(super) fn run(self, context: &CliContext, out: &mut Out) -> CommandResult {
         match self {
@@ -151,7 +102,7 @@ fn list(promoflow: &Promoflow, out: &mut Out) -> CommandResult {
     let mut table = Table::new(["WORKFLOW", "VERSION", "STATE", "EVENT", "STEPS"]);
     for stored in promoflow.workflows()? {
         if out.is_json() {
-            out.json(&WorkflowJson::stored(&stored))?;
+            out.json(&api::Workflow::from(stored))?;
             continue;
         }
         let steps: Vec<&str> = stored
@@ -202,7 +153,7 @@ fn set_state(
     promoflow.set_workflow_state(id, state)?;
     let stored = find(promoflow, id)?;
     if out.is_json() {
-        out.json(&WorkflowJson::stored(&stored))?;
+        out.json(&api::Workflow::from(stored))?;
     } else {
         let event = &stored.workflow.start.event;
         match state {

@@ -12,18 +12,16 @@ use std::collections::HashMap;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::{Extension, Json};
-use serde::Deserialize;
-use serde_json::Map;
 use sha2::{Digest, Sha256};
-use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
 use super::auth::Caller;
-use super::events::{Accepted, invalid_event};
+use super::events::invalid_event;
 use super::problem::{Kind, Problem};
 use super::request::{media_type, parse_json, read_body};
+use promoflow_api_model::{Accepted, CloudEvent};
 use promoflow_model::contact::identifying;
 use promoflow_model::event::{
     Event, EventError, MAX_EVENT_BYTES, MAX_ID_CHARS, check_key_value, params_from_object,
@@ -58,29 +56,6 @@ const REPEATED: &str = "is repeated; expected one";
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(send))
-}
-
-/// A CloudEvent in structured mode.
-#[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "it describes what is read")]
-struct CloudEvent {
-    /// CloudEvents version.
-    #[schema(pattern = "^1\\.0$", example = "1.0")]
-    specversion: String,
-    /// Id, unique for its source.
-    #[schema(min_length = 1)]
-    id: String,
-    /// Source of the event: a URI reference.
-    #[schema(min_length = 1, pattern = "^\\S+$", example = "/shop")]
-    source: String,
-    /// Type of the event (`eventTypeKey`).
-    #[schema(min_length = 1, max_length = 100, example = "birthday")]
-    r#type: String,
-    /// Event key (`keyValue`).
-    #[schema(max_length = 300, example = "ann@example.com")]
-    subject: Option<String>,
-    /// Parameters of the event.
-    data: Option<Map<String, serde_json::Value>>,
 }
 
 /// Send a CloudEvent.
@@ -244,7 +219,7 @@ fn build_event(
     let (source, id) = (required("source")?, required("id")?);
     let params = match data {
         Value::Object(members) => params_from_object("data", members).map_err(invalid_event)?,
-        Value::Null => Map::new(),
+        Value::Null => serde_json::Map::new(),
         Value::Text(_) | Value::Word(_) | Value::List(_) => {
             return Err(invalid_attribute(
                 "data",

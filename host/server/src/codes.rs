@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::{Extension, Request, State};
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -14,8 +14,9 @@ use super::problem::{Kind, Problem};
 use super::request::{QueryParams, parse_object, require_media_type};
 use super::upload::{self, UploadParams};
 use super::{Api, code_detail};
-use promoflow_model::pool::{Calendar, Filter};
-use promoflow_store::{CodeRow, PoolCount, RetireResult};
+use promoflow_api_model::{CodeList, Count, Promocode, Promocodes, UploadForm};
+use promoflow_model::pool::Filter;
+use promoflow_store::{CodeRow, RetireResult};
 
 /// Path of the promo codes.
 pub(super) const PATH: &str = "/api/v1/promocodes";
@@ -74,57 +75,6 @@ struct CountParams {
     discount: Option<u8>,
 }
 
-/// A promo code.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Promocode {
-    /// The code.
-    code: String,
-    /// Expiration date in the installation's time zone; null if the code never expires.
-    #[schema(example = "2026-12-31T23:59")]
-    expiration_date: Option<String>,
-    /// Discount in percent.
-    #[schema(maximum = 99)]
-    discount: u8,
-    /// Type of the code.
-    r#type: String,
-    /// True if the code is used or retired.
-    in_use: bool,
-    /// The run and contact that use the code; null if there are none.
-    used_by: Option<UsedBy>,
-}
-
-/// The use of a promo code.
-#[derive(Serialize, ToSchema)]
-struct UsedBy {
-    /// Id of the run.
-    run: String,
-    /// Id of the workflow's step.
-    step: String,
-    /// Id of the contact.
-    contact: String,
-    /// Time of the claim, RFC 3339.
-    at: String,
-}
-
-impl Promocode {
-    pub(super) fn new(row: CodeRow, calendar: Calendar) -> Promocode {
-        Promocode {
-            code: row.code,
-            expiration_date: calendar.format_expiry(row.expires),
-            discount: row.code_group.discount,
-            r#type: row.code_group.code_type,
-            in_use: row.in_use,
-            used_by: row.used_by.map(|used| UsedBy {
-                run: used.run,
-                step: used.step,
-                contact: used.contact,
-                at: used.at,
-            }),
-        }
-    }
-}
-
 /// List promo codes, sorted by code.
 #[utoipa::path(get, path = "/api/v1/promocodes", tag = "promocodes", params(ListParams),
     responses((status = 200, description = "A page of codes.", body = Vec<Promocode>,
@@ -171,36 +121,6 @@ async fn list(
     ))
 }
 
-/// Number of codes by state.
-#[derive(Serialize, ToSchema)]
-struct Count {
-    /// Same as `available`.
-    count: u64,
-    /// Sum of the four numbers below.
-    total: u64,
-    /// Unused codes that have not expired.
-    available: u64,
-    /// Codes used by a run.
-    used: u64,
-    /// Retired codes.
-    retired: u64,
-    /// Unused codes that have expired.
-    expired: u64,
-}
-
-impl From<PoolCount> for Count {
-    fn from(count: PoolCount) -> Count {
-        Count {
-            count: count.available,
-            total: count.total,
-            available: count.available,
-            used: count.used,
-            retired: count.retired,
-            expired: count.expired,
-        }
-    }
-}
-
 /// Count promo codes.
 #[utoipa::path(get, path = "/api/v1/promocodes/count", tag = "promocodes", params(CountParams),
     responses((status = 200, description = "The numbers.", body = Count)))]
@@ -220,61 +140,30 @@ async fn count(
     Ok(Json(counted.into()))
 }
 
-/// A list of promo codes.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct CodeList {
-    /// The codes.
-    #[schema(max_items = 10000)]
-    promocodes: Vec<String>,
-}
-
-/// Result of retiring or reinstating codes.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct RetiredCodes {
-    /// Number of codes that changed.
-    pub(super) retired: u64,
-    /// Codes that are not in the pool.
-    pub(super) unknown: Vec<String>,
-    /// Codes used by a run; they stay unchanged.
-    pub(super) already_used: Vec<String>,
-}
-
-impl From<RetireResult> for RetiredCodes {
-    fn from(done: RetireResult) -> RetiredCodes {
-        RetiredCodes {
-            retired: done.retired,
-            unknown: done.unknown,
-            already_used: done.already_used,
-        }
-    }
-}
-
 /// Retire unused promo codes.
 #[utoipa::path(post, path = "/api/v1/promocodes/retire", tag = "promocodes", request_body = CodeList,
-    responses((status = 200, description = "The result.", body = RetiredCodes)))]
-async fn retire(State(api): State<Api>, request: Request) -> Result<Json<RetiredCodes>, Problem> {
+    responses((status = 200, description = "The result.", body = RetireResult)))]
+async fn retire(State(api): State<Api>, request: Request) -> Result<Json<RetireResult>, Problem> {
     let codes = read_code_list(&api, request).await?;
     let done = api
         .run_blocking(move |promoflow| Ok(promoflow.retire(&codes)?))
         .await?;
-    Ok(Json(done.into()))
+    Ok(Json(done))
 }
 
 /// Reinstate retired promo codes.
 #[utoipa::path(post, path = "/api/v1/promocodes/reinstate", tag = "promocodes",
     request_body = CodeList,
-    responses((status = 200, description = "The result.", body = RetiredCodes)))]
+    responses((status = 200, description = "The result.", body = RetireResult)))]
 async fn reinstate(
     State(api): State<Api>,
     request: Request,
-) -> Result<Json<RetiredCodes>, Problem> {
+) -> Result<Json<RetireResult>, Problem> {
     let codes = read_code_list(&api, request).await?;
     let done = api
         .run_blocking(move |promoflow| Ok(promoflow.reinstate(&codes)?))
         .await?;
-    Ok(Json(done.into()))
+    Ok(Json(done))
 }
 
 async fn read_code_list(api: &Api, request: Request) -> Result<Vec<String>, Problem> {
@@ -288,56 +177,6 @@ async fn read_code_list(api: &Api, request: Request) -> Result<Vec<String>, Prob
     Ok(promocodes)
 }
 
-/// A Yespo call, whose attributes apply to all of its codes.
-#[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "documents the format of uploads")]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct PromocodesCall {
-    /// The codes.
-    promocodes: Vec<String>,
-    /// `2026-12-31`, `2026-12-31T23:59` or `2026.12.31`.
-    #[schema(example = "2026-12-31T23:59")]
-    expiration_date: String,
-    /// Discount in percent.
-    #[schema(maximum = 99)]
-    discount: u8,
-    /// Type (default: `General`).
-    r#type: Option<String>,
-    /// True retires the codes.
-    in_use: Option<bool>,
-}
-
-/// A code with its own attributes.
-#[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "documents the format of uploads")]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct PromocodeRow {
-    /// The code.
-    #[schema(min_length = 1)]
-    code: String,
-    /// `2026-12-31`, `2026-12-31T23:59` or `2026.12.31`; if absent, the code never expires.
-    #[schema(example = "2026-12-31T23:59")]
-    expiration_date: Option<String>,
-    /// Discount in percent (default: 0).
-    #[schema(maximum = 99)]
-    discount: Option<u8>,
-    /// Type (default: `General`).
-    r#type: Option<String>,
-    /// True retires the code.
-    in_use: Option<bool>,
-}
-
-/// Promo codes as JSON.
-#[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "documents the format of uploads")]
-#[serde(untagged)]
-enum Promocodes {
-    /// A call whose attributes apply to all of its codes.
-    Call(PromocodesCall),
-    /// Codes with their own attributes.
-    Rows(Vec<PromocodeRow>),
-}
-
 /// Upload promo codes.
 ///
 /// A JSON upload is all or nothing, and the response repeats the body: a Yespo call, or an array of
@@ -349,7 +188,7 @@ enum Promocodes {
     request_body(content(
         (Promocodes = "application/json"),
         (String = "text/csv"),
-        (upload::UploadForm = "multipart/form-data"),
+        (UploadForm = "multipart/form-data"),
     )),
     responses((status = 200, description = "The request body (JSON), or the upload (CSV).",
         body = serde_json::Value,

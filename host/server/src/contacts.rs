@@ -1,30 +1,28 @@
 //! Contacts.
 
-use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use axum::Json;
 use axum::extract::{Extension, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
 use super::auth::Caller;
 use super::pagination;
-use super::problem::{ErrorDetail, Kind, Problem};
+use super::problem::{Kind, Problem};
 use super::request::{PathParams, QueryParams, media_type, parse_json, require_media_type};
 use super::upload::{
     IdempotencyContext, Limit, csv_options, file_problem, parse_with_columns, query_pairs,
     read_whole, rows_rejected,
 };
-use promoflow_engine::import::ContactOptions;
-use promoflow_engine::import::{ImportError, ImportReport};
-use promoflow_model::contact::{AddressKind, Contact, ContactKey};
+use promoflow_api_model::{Channels, Contact, Imported};
+use promoflow_engine::import::{ContactOptions, ImportError};
+use promoflow_model::contact::{self, ContactKey};
 use promoflow_model::message::ChannelKind;
 use promoflow_tabular::Format;
 
@@ -42,59 +40,6 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(subscribe))
 }
 
-/// A contact.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Contact)]
-#[serde(rename_all = "camelCase")]
-struct ContactJson {
-    /// Id of the contact.
-    contact: String,
-    /// Id in an external system.
-    external_id: Option<String>,
-    /// Email address.
-    email: Option<String>,
-    /// Phone number.
-    phone: Option<String>,
-    /// Tokens by channel.
-    #[schema(example = json!({ "mobile-push": "f3a1" }))]
-    tokens: BTreeMap<&'static str, String>,
-    /// Further fields by name.
-    #[schema(value_type = Object, example = json!({ "firstName": "Ann" }))]
-    fields: Map<String, Value>,
-    /// Preferred languages, most preferred first.
-    #[schema(example = json!(["uk", "en"]))]
-    languages: Vec<String>,
-    /// Time zone.
-    #[schema(example = "Europe/Kyiv")]
-    time_zone: Option<String>,
-    /// Consent by channel; absent if neither given nor withdrawn.
-    #[schema(example = json!({ "email": true }))]
-    consent: BTreeMap<&'static str, bool>,
-}
-
-impl From<Contact> for ContactJson {
-    fn from(contact: Contact) -> ContactJson {
-        let address = |kind| contact.addresses.get(&kind).cloned();
-        let tokens = AddressKind::TOKENS
-            .into_iter()
-            .filter_map(|kind| Some((kind.name(), address(kind)?)));
-        let consent = contact.consent.iter();
-        ContactJson {
-            email: address(AddressKind::Email),
-            phone: address(AddressKind::Phone),
-            tokens: tokens.collect(),
-            consent: consent
-                .map(|(channel, given)| (channel.name(), *given))
-                .collect(),
-            time_zone: contact.time_zone.map(|zone| zone.name().to_owned()),
-            contact: contact.id,
-            external_id: contact.external_id,
-            fields: contact.fields,
-            languages: contact.languages,
-        }
-    }
-}
-
 /// Query parameters of the listing.
 #[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -109,7 +54,7 @@ struct ListParams {
 
 /// List contacts in order of creation.
 #[utoipa::path(get, path = "/api/v1/contacts", tag = "contacts", params(ListParams),
-    responses((status = 200, description = "A page of contacts.", body = Vec<ContactJson>,
+    responses((status = 200, description = "A page of contacts.", body = Vec<Contact>,
         headers(("Link" = String, description = "The next page, if there is one.")))))]
 async fn list(
     State(api): State<Api>,
@@ -121,7 +66,7 @@ async fn list(
             Ok(promoflow.contacts_after(params.after.as_deref(), limit + 1)?)
         })
         .await?;
-    let key = |contact: &Contact| contact.id.clone();
+    let key = |contact: &contact::Contact| contact.id.clone();
     let query = [pagination::limit_param(limit)];
     Ok(pagination::paginate(
         PATH,
@@ -129,7 +74,7 @@ async fn list(
         limit,
         rows,
         key,
-        ContactJson::from,
+        Contact::from,
     ))
 }
 
@@ -162,36 +107,6 @@ impl<S: Sync> FromRequestParts<S> for ImportParams {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<ImportParams, Problem> {
         let (params, column) = parse_with_columns(query_pairs(parts), "query")?;
         Ok(ImportParams { column, ..params })
-    }
-}
-
-/// Result of an import or its dry run.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Imported {
-    /// Number of new contacts.
-    inserted: u64,
-    /// Number of changed contacts.
-    updated: u64,
-    /// Number of unchanged contacts.
-    unchanged: u64,
-    /// Number of rejected rows.
-    rejected: u64,
-    /// Errors of the first 1,000 rejected rows.
-    errors: Vec<ErrorDetail>,
-    /// Warnings that reject no row.
-    warnings: Vec<String>,
-}
-
-impl From<&ImportReport> for Imported {
-    fn from(report: &ImportReport) -> Imported {
-        Imported {
-            inserted: report.inserted,
-            updated: report.updated,
-            unchanged: report.unchanged,
-            rejected: report.rejected,
-            errors: report.errors.iter().map(ErrorDetail::from).collect(),
-            warnings: report.warnings.clone(),
-        }
     }
 }
 
@@ -290,53 +205,22 @@ async fn store(
 #[utoipa::path(get, path = "/api/v1/contacts/{contact}", tag = "contacts",
     params(("contact" = String, Path,
         description = "Id, external id, email address, phone number or token of the contact.")),
-    responses((status = 200, description = "The contact.", body = ContactJson)))]
+    responses((status = 200, description = "The contact.", body = Contact)))]
 async fn show(
     State(api): State<Api>,
     PathParams(id): PathParams<String>,
-) -> Result<Json<ContactJson>, Problem> {
+) -> Result<Json<Contact>, Problem> {
     api.run_blocking(move |promoflow| Ok(Json(find(promoflow, &id)?.into())))
         .await
 }
 
-fn find(promoflow: &promoflow_installation::Promoflow, id: &str) -> Result<Contact, Problem> {
+fn find(
+    promoflow: &promoflow_installation::Promoflow,
+    id: &str,
+) -> Result<contact::Contact, Problem> {
     promoflow
         .contact(ContactKey::Any(id.to_owned()))?
         .ok_or_else(|| Problem::not_found("contact", id))
-}
-
-/// A list of channels.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Channels {
-    /// Names of the channels (default: all).
-    #[schema(example = json!(["email"]))]
-    channels: Option<Vec<ChannelName>>,
-}
-
-/// Channel by which a message reaches an address.
-#[derive(Clone, Copy, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-enum ChannelName {
-    Email,
-    Sms,
-    Viber,
-    MobilePush,
-    WebPush,
-    Telegram,
-}
-
-impl From<ChannelName> for ChannelKind {
-    fn from(name: ChannelName) -> ChannelKind {
-        match name {
-            ChannelName::Email => ChannelKind::Email,
-            ChannelName::Sms => ChannelKind::Sms,
-            ChannelName::Viber => ChannelKind::Viber,
-            ChannelName::MobilePush => ChannelKind::MobilePush,
-            ChannelName::WebPush => ChannelKind::WebPush,
-            ChannelName::Telegram => ChannelKind::Telegram,
-        }
-    }
 }
 
 /// Unsubscribe a contact from channels.
@@ -346,12 +230,12 @@ impl From<ChannelName> for ChannelKind {
     params(("contact" = String, Path,
         description = "Id, external id, email address, phone number or token of the contact.")),
     request_body = Channels,
-    responses((status = 200, description = "The updated contact.", body = ContactJson)))]
+    responses((status = 200, description = "The updated contact.", body = Contact)))]
 async fn unsubscribe(
     State(api): State<Api>,
     PathParams(id): PathParams<String>,
     request: Request,
-) -> Result<Json<ContactJson>, Problem> {
+) -> Result<Json<Contact>, Problem> {
     consent(api, id, request, false).await
 }
 
@@ -360,12 +244,12 @@ async fn unsubscribe(
     params(("contact" = String, Path,
         description = "Id, external id, email address, phone number or token of the contact.")),
     request_body = Channels,
-    responses((status = 200, description = "The updated contact.", body = ContactJson)))]
+    responses((status = 200, description = "The updated contact.", body = Contact)))]
 async fn subscribe(
     State(api): State<Api>,
     PathParams(id): PathParams<String>,
     request: Request,
-) -> Result<Json<ContactJson>, Problem> {
+) -> Result<Json<Contact>, Problem> {
     consent(api, id, request, true).await
 }
 
@@ -374,7 +258,7 @@ async fn consent(
     id: String,
     request: Request,
     given: bool,
-) -> Result<Json<ContactJson>, Problem> {
+) -> Result<Json<Contact>, Problem> {
     let (parts, body) = request.into_parts();
     require_media_type(&parts.headers, &["application/json"])?;
     let Channels { channels } = parse_json(&api.read_body(body).await?)?;
@@ -383,7 +267,7 @@ async fn consent(
             let detail = "channels: the list is empty; omit it for all channels";
             return Err(Problem::new(Kind::InvalidRequest, detail).field("channels"));
         }
-        Some(names) => names.into_iter().map(ChannelKind::from).collect(),
+        Some(channels) => channels,
         None => ChannelKind::ALL.to_vec(),
     };
     api.run_blocking(move |promoflow| {

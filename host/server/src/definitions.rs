@@ -3,13 +3,12 @@
 use std::ops::Deref;
 
 use axum::extract::Request;
-use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
-use utoipa::ToSchema;
 
 use super::Api;
-use super::problem::{ErrorDetail, Kind, Problem, error_details};
+use super::problem::{Kind, Problem, error_details};
 use super::request::{media_type, require_media_type};
+use promoflow_api_model::{CheckResult, ErrorDetail};
 use promoflow_document as document;
 use promoflow_document::{Diagnostic, Diagnostics, Severity};
 use promoflow_installation::AppliedFile;
@@ -98,29 +97,16 @@ pub(super) fn warnings(
     warnings
 }
 
-/// Result of a check.
-#[derive(Serialize, ToSchema)]
-pub(super) struct CheckResult {
-    /// True if the file is valid.
-    pub(super) valid: bool,
-    /// Errors, with line and column.
-    pub(super) errors: Vec<ErrorDetail>,
-    /// Warnings, with line and column.
-    pub(super) warnings: Vec<ErrorDetail>,
-}
-
-impl CheckResult {
-    /// Separates errors and warnings.
-    pub(super) fn new(diagnostics: &[Diagnostic]) -> CheckResult {
-        let warnings = diagnostics
-            .iter()
-            .filter(|one| one.severity == Severity::Warning);
-        let warnings = warnings.map(ErrorDetail::from).collect();
-        let errors = error_details(diagnostics);
-        CheckResult {
-            valid: errors.is_empty(),
-            errors,
-            warnings,
-        }
+/// Separates errors and warnings.
+pub(super) fn check_result(diagnostics: &[Diagnostic]) -> CheckResult {
+    let warnings = diagnostics
+        .iter()
+        .filter(|one| one.severity == Severity::Warning);
+    let warnings = warnings.map(ErrorDetail::from).collect();
+    let errors = error_details(diagnostics);
+    CheckResult {
+        valid: errors.is_empty(),
+        errors,
+        warnings,
     }
 }

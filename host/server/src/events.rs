@@ -1,197 +1,28 @@
 //! Events, compatible with Yespo's API.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::oneshot;
-use utoipa::ToSchema;
-use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::problem::{ErrorDetail, Kind, Problem};
+use super::problem::{Kind, Problem};
 use super::request::{read_body, require_media_type};
+use promoflow_api_model::{Accepted, ErrorDetail, EventV1, EventV2};
 use promoflow_engine::run::SubmitError;
-use promoflow_model::event::{
-    Event, EventError, MAX_EVENT_BYTES, MAX_ID_CHARS, MAX_KEY_CHARS, MAX_PARAM_NAME_CHARS,
-    MAX_TYPE_CHARS,
-};
+use promoflow_model::event::{Event, EventError, MAX_EVENT_BYTES, MAX_ID_CHARS};
 use promoflow_model::trace_context::{Origin, TraceParent};
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(send_v1))
         .routes(routes!(send_v2))
-}
-
-/// Event of API version 1: values are text.
-#[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "documents the input of `Event::from_json`")]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct EventV1 {
-    /// Event type. An unknown type is created.
-    #[schema(schema_with = event_type_key)]
-    event_type_key: String,
-    /// Event key: the contact that the event is about.
-    #[schema(schema_with = key_value)]
-    key_value: Option<String>,
-    /// Parameters; names are unique.
-    params: Option<ParamsV1>,
-    /// Id that identifies repeated events.
-    #[schema(schema_with = event_id)]
-    id: Option<String>,
-}
-
-/// Schema of a text, or a whole number that is read as text.
-fn text_schema(max_chars: usize, example: &str, description: &str) -> ObjectBuilder {
-    ObjectBuilder::new()
-        .schema_type(SchemaType::from_iter([Type::String, Type::Integer]))
-        .min_length(Some(1))
-        .max_length(Some(max_chars))
-        .examples([example])
-        .description(Some(description))
-}
-
-/// Pattern of keys; see [`Event::checked`].
-const PATTERN: &str = "^[^<;\u{2019}\\\\/|\"`'^?!,>]+$";
-
-fn event_type_key() -> ObjectBuilder {
-    let description = "Event type. An unknown type is created.";
-    text_schema(MAX_TYPE_CHARS, "birthday", description).pattern(Some(PATTERN))
-}
-
-fn key_value() -> ObjectBuilder {
-    text_schema(
-        MAX_KEY_CHARS,
-        "ann@example.com",
-        "Event key: the contact that the event is about. If absent, a parameter identifies the \
-         contact: its id, external id, email address, phone number or token.",
-    )
-    .schema_type(SchemaType::from_iter([
-        Type::String,
-        Type::Integer,
-        Type::Null,
-    ]))
-    .min_length(None)
-}
-
-fn param_name() -> ObjectBuilder {
-    text_schema(
-        MAX_PARAM_NAME_CHARS,
-        "EmailAddress",
-        "Name of the parameter.",
-    )
-}
-
-fn event_id() -> ObjectBuilder {
-    text_schema(
-        MAX_ID_CHARS,
-        "e-1",
-        "Id that identifies repeated events; the header Idempotency-Key may be used instead.",
-    )
-    .schema_type(SchemaType::from_iter([
-        Type::String,
-        Type::Integer,
-        Type::Null,
-    ]))
-}
-
-/// Parameters with text values.
-#[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "documents the input of `Event::from_json`")]
-#[serde(untagged)]
-enum ParamsV1 {
-    /// A list of names and values.
-    List(Vec<ParamV1>),
-    /// An object of values by name.
-    Object(BTreeMap<String, Scalar>),
-}
-
-/// Parameters with values of any type.
-#[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "documents the input of `Event::from_json`")]
-#[serde(untagged)]
-enum ParamsV2 {
-    /// A list of names and values.
-    List(Vec<ParamV2>),
-    /// An object of values by name.
-    Object(BTreeMap<String, Value>),
-}
-
-/// A text, or a value that is converted to text.
-#[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "documents the input of `Event::from_json`")]
-#[serde(untagged)]
-enum Scalar {
-    /// A text.
-    Text(String),
-    /// A number.
-    Number(f64),
-    /// A boolean.
-    Truth(bool),
-}
-
-/// A parameter with a text value.
-#[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "documents the input of `Event::from_json`")]
-#[serde(deny_unknown_fields)]
-struct ParamV1 {
-    /// Name of the parameter.
-    #[schema(schema_with = param_name)]
-    name: String,
-    /// Value of the parameter.
-    value: Scalar,
-}
-
-/// Event of API version 2: values of any type.
-#[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "documents the input of `Event::from_json`")]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct EventV2 {
-    /// Event type. An unknown type is created.
-    #[schema(schema_with = event_type_key)]
-    event_type_key: String,
-    /// Event key: the contact that the event is about.
-    #[schema(schema_with = key_value)]
-    key_value: Option<String>,
-    /// Parameters; names are unique.
-    params: Option<ParamsV2>,
-    /// Id that identifies repeated events.
-    #[schema(schema_with = event_id)]
-    id: Option<String>,
-}
-
-/// A parameter with a value of any type.
-#[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "documents the input of `Event::from_json`")]
-#[serde(deny_unknown_fields)]
-struct ParamV2 {
-    /// Name of the parameter.
-    #[schema(schema_with = param_name)]
-    name: String,
-    /// Value: text, number, boolean, list or object; null if absent.
-    value: Option<Value>,
-}
-
-/// Acknowledgement of a stored event.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Accepted {
-    /// Id of the event, or its number if it was sent without an id.
-    #[schema(example = "e-1")]
-    event: String,
-    /// `accepted`, or `duplicate` if the event was accepted before.
-    #[schema(example = "accepted", pattern = "^(accepted|duplicate)$")]
-    status: &'static str,
-    /// Ids of the runs that it started.
-    #[schema(example = json!(["1"]))]
-    runs: Vec<String>,
 }
 
 /// Send an event with text values.

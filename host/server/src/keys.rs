@@ -4,15 +4,14 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Deserializer, Serialize};
-use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
 use super::problem::{Kind, Problem};
 use super::request::{PathParams, parse_object, require_media_type};
-use promoflow_model::key::{EmptyScopesError, Key, Scope};
+use promoflow_api_model::{Key, NewKeyBody};
+use promoflow_model::key::{EmptyScopesError, Scope};
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -20,108 +19,20 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(revoke))
 }
 
-/// Scope of an API key.
-#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum ScopeName {
-    Codes,
-    Events,
-    Contacts,
-    Workflows,
-    Read,
-    Metrics,
-    Admin,
-}
-
-impl From<Scope> for ScopeName {
-    fn from(scope: Scope) -> ScopeName {
-        match scope {
-            Scope::Codes => ScopeName::Codes,
-            Scope::Events => ScopeName::Events,
-            Scope::Contacts => ScopeName::Contacts,
-            Scope::Workflows => ScopeName::Workflows,
-            Scope::Read => ScopeName::Read,
-            Scope::Metrics => ScopeName::Metrics,
-            Scope::Admin => ScopeName::Admin,
-        }
-    }
-}
-
-impl From<ScopeName> for Scope {
-    fn from(name: ScopeName) -> Scope {
-        match name {
-            ScopeName::Codes => Scope::Codes,
-            ScopeName::Events => Scope::Events,
-            ScopeName::Contacts => Scope::Contacts,
-            ScopeName::Workflows => Scope::Workflows,
-            ScopeName::Read => Scope::Read,
-            ScopeName::Metrics => Scope::Metrics,
-            ScopeName::Admin => Scope::Admin,
-        }
-    }
-}
-
-/// An API key.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Key)]
-#[serde(rename_all = "camelCase")]
-struct KeyJson {
-    /// Public id of the key.
-    key: String,
-    /// Scopes of the key.
-    scopes: Vec<ScopeName>,
-    /// Creation time, RFC 3339.
-    created_at: String,
-    /// Time of revocation, RFC 3339; null if the key is valid.
-    revoked_at: Option<String>,
-    /// The key itself; only in the response that creates it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<String>,
-}
-
-impl From<&Key> for KeyJson {
-    fn from(key: &Key) -> KeyJson {
-        KeyJson {
-            key: key.id.clone(),
-            scopes: key.scopes.iter().map(|scope| (*scope).into()).collect(),
-            created_at: key.created.to_string(),
-            revoked_at: key.revoked.map(|at| at.to_string()),
-            secret: None,
-        }
-    }
-}
-
-/// The API key to create.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct NewKeyBody {
-    /// Scopes of the key (default: all except `admin`).
-    #[serde(default, deserialize_with = "deserialize_non_null")]
-    #[schema(value_type = Vec<ScopeName>, required = false, min_items = 1)]
-    scopes: Option<Vec<ScopeName>>,
-}
-
-/// Rejects null, which would otherwise grant the default scopes.
-fn deserialize_non_null<'de, D: Deserializer<'de>>(
-    from: D,
-) -> Result<Option<Vec<ScopeName>>, D::Error> {
-    Vec::deserialize(from).map(Some)
-}
-
 /// List the API keys, without their secrets.
 #[utoipa::path(get, path = "/api/v1/keys", tag = "keys",
-    responses((status = 200, description = "The API keys.", body = Vec<KeyJson>)))]
-async fn list(State(api): State<Api>) -> Result<Json<Vec<KeyJson>>, Problem> {
+    responses((status = 200, description = "The API keys.", body = Vec<Key>)))]
+async fn list(State(api): State<Api>) -> Result<Json<Vec<Key>>, Problem> {
     api.run_blocking(|promoflow| {
         let keys = promoflow.keys()?;
-        Ok(Json(keys.iter().map(KeyJson::from).collect()))
+        Ok(Json(keys.iter().map(Key::from).collect()))
     })
     .await
 }
 
 /// Create an API key. Its secret is shown only once.
 #[utoipa::path(post, path = "/api/v1/keys", tag = "keys", request_body = NewKeyBody,
-    responses((status = 201, description = "The key with its secret.", body = KeyJson)))]
+    responses((status = 201, description = "The key with its secret.", body = Key)))]
 async fn create(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     require_media_type(&parts.headers, &["application/json"])?;
@@ -132,7 +43,7 @@ async fn create(State(api): State<Api>, request: Request) -> Result<Response, Pr
                 Problem::new(Kind::InvalidRequest, EmptyScopesError.to_string()).field("scopes"),
             );
         }
-        Some(names) => names.into_iter().map(Scope::from).collect(),
+        Some(scopes) => scopes,
         None => Scope::DEFAULT.to_vec(),
     };
     let api_clone = api.clone();
@@ -143,9 +54,9 @@ async fn create(State(api): State<Api>, request: Request) -> Result<Response, Pr
             Ok(made)
         })
         .await?;
-    let shown = KeyJson {
+    let shown = Key {
         secret: Some(made.secret),
-        ..KeyJson::from(&made.key)
+        ..Key::from(&made.key)
     };
     Ok((StatusCode::CREATED, Json(shown)).into_response())
 }

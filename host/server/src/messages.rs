@@ -1,21 +1,21 @@
 //! Prepared messages.
 
-use std::collections::BTreeMap;
 use std::io;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
 use super::definitions::{read_definition, reject_errors, warnings};
-use super::problem::{ErrorDetail, Kind, Problem};
+use super::problem::{Kind, Problem};
 use super::request::{PathParams, QueryParams, parse_json, require_media_type};
-use promoflow_model::message::{Message, Parts, PreparedMessage, RenderedMessage, Values};
+use promoflow_api_model::{Message, Rendered};
+use promoflow_model::message::{self, PreparedMessage, Values};
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -24,133 +24,13 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(render))
 }
 
-/// A prepared message.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Message)]
-struct MessageJson {
-    /// Id of the message.
-    message: String,
-    /// Channel.
-    #[schema(example = "email")]
-    channel: String,
-    #[serde(flatten)]
-    parts: PartsJson,
-    /// Language of these parts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    language: Option<String>,
-    /// Parts in other languages, by BCP 47 tag.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    languages: BTreeMap<String, PartsJson>,
-    /// `print`: a reference without a value prints its source; if absent, it prints nothing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unset: Option<&'static str>,
-    /// Version, counted from 1; only after applying.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<u32>,
-    /// True if it differs from the previous version; only after applying.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    changed: Option<bool>,
-    /// Warnings, with line and column; only after applying.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    warnings: Option<Vec<ErrorDetail>>,
-}
-
-/// Parts of a message: templates or rendered texts.
-#[derive(Serialize, ToSchema)]
-#[schema(as = MessageParts)]
-#[serde(rename_all = "camelCase")]
-struct PartsJson {
-    /// Sender.
-    from: Option<String>,
-    /// Subject of an email.
-    subject: Option<String>,
-    /// Plain text.
-    text: Option<String>,
-    /// HTML of an email.
-    html: Option<String>,
-    /// Reply-To address of an email.
-    reply_to: Option<String>,
-    /// Preheader, which mail programs show next to the subject.
-    preheader: Option<String>,
-    /// Title of a push message.
-    title: Option<String>,
-    /// URL of an image.
-    image: Option<String>,
-    /// URL opened by a tap.
-    link: Option<String>,
-    /// Label of the button.
-    button: Option<String>,
-    /// Additional headers of an email, as names and values.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    headers: Vec<(String, String)>,
-}
-
-impl From<Parts> for PartsJson {
-    fn from(parts: Parts) -> PartsJson {
-        PartsJson {
-            from: parts.from,
-            subject: parts.subject,
-            text: parts.text,
-            html: parts.html,
-            reply_to: parts.reply_to,
-            preheader: parts.preheader,
-            title: parts.title,
-            image: parts.image,
-            link: parts.link,
-            button: parts.button,
-            headers: Vec::new(),
-        }
-    }
-}
-
-impl From<RenderedMessage> for PartsJson {
-    fn from(content: RenderedMessage) -> PartsJson {
-        PartsJson {
-            from: content.from,
-            subject: content.subject,
-            text: content.text,
-            html: content.html,
-            reply_to: content.reply_to,
-            preheader: content.preheader,
-            title: content.title,
-            image: content.image,
-            link: content.link,
-            button: content.button,
-            headers: content.headers,
-        }
-    }
-}
-
-impl From<Message> for MessageJson {
-    fn from(message: Message) -> MessageJson {
-        MessageJson {
-            message: message.id,
-            channel: message.channel.to_string(),
-            parts: PartsJson {
-                headers: message.headers,
-                ..message.parts.into()
-            },
-            language: message.language,
-            languages: message
-                .languages
-                .into_iter()
-                .map(|variant| (variant.language, variant.parts.into()))
-                .collect(),
-            unset: (!message.unset.is_default()).then(|| message.unset.name()),
-            version: None,
-            changed: None,
-            warnings: None,
-        }
-    }
-}
-
 /// List the messages.
 #[utoipa::path(get, path = "/api/v1/messages", tag = "messages",
-    responses((status = 200, description = "The messages.", body = Vec<MessageJson>)))]
-async fn list(State(api): State<Api>) -> Result<Json<Vec<MessageJson>>, Problem> {
+    responses((status = 200, description = "The messages.", body = Vec<Message>)))]
+async fn list(State(api): State<Api>) -> Result<Json<Vec<Message>>, Problem> {
     api.run_blocking(|promoflow| {
         let messages = promoflow.messages()?.into_iter();
-        Ok(Json(messages.map(MessageJson::from).collect()))
+        Ok(Json(messages.map(Message::from).collect()))
     })
     .await
 }
@@ -160,11 +40,8 @@ async fn list(State(api): State<Api>) -> Result<Json<Vec<MessageJson>>, Problem>
 /// The body is a message file in YAML or JSON. It cannot refer to other files; HTML must be inline.
 #[utoipa::path(post, path = "/api/v1/messages", tag = "messages",
     request_body(content((String = "application/yaml"), (Value = "application/json"))),
-    responses((status = 200, description = "The stored messages.", body = Vec<MessageJson>)))]
-async fn apply(
-    State(api): State<Api>,
-    request: Request,
-) -> Result<Json<Vec<MessageJson>>, Problem> {
+    responses((status = 200, description = "The stored messages.", body = Vec<Message>)))]
+async fn apply(State(api): State<Api>, request: Request) -> Result<Json<Vec<Message>>, Problem> {
     let (name, source) = read_definition(&api, request).await?;
     api.run_blocking(move |promoflow| {
         let no_files = |_: &str| {
@@ -175,7 +52,7 @@ async fn apply(
         reject_errors(&file, "message")?;
         let warnings = warnings(name, &source, &file.diagnostics);
         let applied = file.applied.into_iter().zip(warnings);
-        let applied = applied.map(|((message, applied), warnings)| MessageJson {
+        let applied = applied.map(|((message, applied), warnings)| Message {
             version: Some(applied.version),
             changed: Some(applied.changed),
             warnings: Some(warnings),
@@ -186,7 +63,10 @@ async fn apply(
     .await
 }
 
-fn find(promoflow: &promoflow_installation::Promoflow, id: &str) -> Result<Message, Problem> {
+fn find(
+    promoflow: &promoflow_installation::Promoflow,
+    id: &str,
+) -> Result<message::Message, Problem> {
     let mut all = promoflow.messages()?.into_iter();
     all.find(|message| message.id == id)
         .ok_or_else(|| Problem::not_found("message", id))
@@ -195,26 +75,13 @@ fn find(promoflow: &promoflow_installation::Promoflow, id: &str) -> Result<Messa
 /// Show a message.
 #[utoipa::path(get, path = "/api/v1/messages/{message}", tag = "messages",
     params(("message" = String, Path, description = "Id of the message.")),
-    responses((status = 200, description = "The message.", body = MessageJson)))]
+    responses((status = 200, description = "The message.", body = Message)))]
 async fn show(
     State(api): State<Api>,
     PathParams(id): PathParams<String>,
-) -> Result<Json<MessageJson>, Problem> {
+) -> Result<Json<Message>, Problem> {
     api.run_blocking(move |promoflow| Ok(Json(find(promoflow, &id)?.into())))
         .await
-}
-
-/// A rendered message.
-#[derive(Serialize, ToSchema)]
-struct Rendered {
-    /// Id of the message.
-    message: String,
-    /// Channel.
-    channel: String,
-    #[serde(flatten)]
-    parts: PartsJson,
-    /// Chosen language, if the message specifies one.
-    language: Option<String>,
 }
 
 /// Query parameters of rendering.
@@ -246,9 +113,8 @@ async fn render(
         let _permit = permit;
         let values: Map<String, Value> = parse_json(&body)?;
         let message = find(promoflow, &id)?;
-        let refused = |error: promoflow_model::message::RenderError| {
-            Problem::new(Kind::InvalidContent, error.to_string())
-        };
+        let refused =
+            |error: message::RenderError| Problem::new(Kind::InvalidContent, error.to_string());
         let key = values
             .get("key")
             .and_then(Value::as_str)

@@ -17,8 +17,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::auth::allows_read_scope;
-use super::problem::{ErrorDetail, ProblemBody};
+use super::problem::ProblemBody;
 use super::{Api, health, not_found, route_groups, unsubscribe};
+use promoflow_api_model::ErrorDetail;
 use promoflow_model::key::Scope;
 
 /// Path of the document.

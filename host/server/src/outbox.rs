@@ -1,12 +1,10 @@
 //! The outbox: deliveries.
 
-mod history;
-
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -15,7 +13,7 @@ use super::pagination;
 use super::problem::Problem;
 use super::request::{PathParams, QueryParams, parse_id};
 use super::runs::check_outcome;
-use history::ShownDelivery;
+use promoflow_api_model::{Delivery, DeliveryWithHistory};
 use promoflow_installation::Promoflow;
 use promoflow_store::{Action, DeliveryId, DeliveryRow, DeliveryState, MAX_PAGE_BYTES};
 
@@ -29,38 +27,6 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(cancel))
 }
 
-/// State of a delivery.
-#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum DeliveryStateName {
-    Pending,
-    Delivered,
-    Failed,
-    Cancelled,
-}
-
-impl From<DeliveryStateName> for DeliveryState {
-    fn from(name: DeliveryStateName) -> DeliveryState {
-        match name {
-            DeliveryStateName::Pending => DeliveryState::Pending,
-            DeliveryStateName::Delivered => DeliveryState::Delivered,
-            DeliveryStateName::Failed => DeliveryState::Failed,
-            DeliveryStateName::Cancelled => DeliveryState::Cancelled,
-        }
-    }
-}
-
-impl From<DeliveryState> for DeliveryStateName {
-    fn from(state: DeliveryState) -> DeliveryStateName {
-        match state {
-            DeliveryState::Pending => DeliveryStateName::Pending,
-            DeliveryState::Delivered => DeliveryStateName::Delivered,
-            DeliveryState::Failed => DeliveryStateName::Failed,
-            DeliveryState::Cancelled => DeliveryStateName::Cancelled,
-        }
-    }
-}
-
 /// Query parameters of the listing.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -68,7 +34,7 @@ impl From<DeliveryState> for DeliveryStateName {
 struct ListParams {
     /// Only deliveries in this state.
     #[param(inline)]
-    state: Option<DeliveryStateName>,
+    state: Option<DeliveryState>,
     /// Maximum number of deliveries in a page (default: 100).
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
@@ -77,59 +43,9 @@ struct ListParams {
     after: Option<String>,
 }
 
-/// A delivery.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Delivery)]
-struct DeliveryJson {
-    /// Id of the delivery.
-    delivery: String,
-    /// Id of the run that sends it.
-    run: String,
-    /// Channel.
-    #[schema(example = "email")]
-    channel: String,
-    /// Address.
-    address: String,
-    /// Id of the message.
-    message: String,
-    /// Sender.
-    from: Option<String>,
-    /// Subject.
-    subject: Option<String>,
-    /// Plain text.
-    text: Option<String>,
-    /// HTML.
-    html: Option<String>,
-    /// State.
-    state: DeliveryStateName,
-    /// Number of attempts.
-    attempts: u32,
-    /// Error of the last attempt.
-    error: Option<String>,
-}
-
-impl From<DeliveryRow> for DeliveryJson {
-    fn from(row: DeliveryRow) -> DeliveryJson {
-        DeliveryJson {
-            delivery: row.id.to_string(),
-            run: row.run.to_string(),
-            channel: row.channel.to_string(),
-            address: row.address,
-            message: row.message,
-            from: row.content.from,
-            subject: row.content.subject,
-            text: row.content.text,
-            html: row.content.html,
-            state: row.state.into(),
-            attempts: row.attempts,
-            error: row.error,
-        }
-    }
-}
-
 /// List deliveries, oldest first.
 #[utoipa::path(get, path = "/api/v1/outbox", tag = "outbox", params(ListParams),
-    responses((status = 200, description = "A page of deliveries.", body = Vec<DeliveryJson>,
+    responses((status = 200, description = "A page of deliveries.", body = Vec<Delivery>,
         headers(("Link" = String, description = "The next page, if there is one.")))))]
 async fn list(
     State(api): State<Api>,
@@ -137,7 +53,7 @@ async fn list(
 ) -> Result<Response, Problem> {
     let limit = pagination::parse_limit(params.limit)?;
     let after = pagination::parse_cursor(params.after.as_deref())?;
-    let state = params.state.map(DeliveryState::from);
+    let state = params.state;
     let rows = api
         .run_blocking(move |promoflow| Ok(promoflow.deliveries_after(state, after, limit + 1)?))
         .await?;
@@ -158,7 +74,7 @@ async fn list(
         limit,
         rows,
         key,
-        DeliveryJson::from,
+        Delivery::from,
     ))
 }
 
@@ -170,16 +86,16 @@ fn find(promoflow: &Promoflow, id: DeliveryId) -> Result<DeliveryRow, Problem> {
 /// Show a delivery with its alternatives and attempts.
 #[utoipa::path(get, path = "/api/v1/outbox/{delivery}", tag = "outbox",
     params(("delivery" = String, Path, description = "Id of the delivery.")),
-    responses((status = 200, description = "The delivery.", body = ShownDelivery)))]
+    responses((status = 200, description = "The delivery.", body = DeliveryWithHistory)))]
 async fn show(
     State(api): State<Api>,
     PathParams(id): PathParams<String>,
-) -> Result<Json<ShownDelivery>, Problem> {
+) -> Result<Json<DeliveryWithHistory>, Problem> {
     let delivery = parse_id("delivery", &id)?;
     api.run_blocking(move |promoflow| {
         let row = find(promoflow, delivery)?;
         let history = promoflow.delivery_history(delivery)?.unwrap_or_default();
-        Ok(Json(ShownDelivery::new(row, history)))
+        Ok(Json(DeliveryWithHistory::new(row, history)))
     })
     .await
 }
@@ -187,29 +103,29 @@ async fn show(
 /// Retry a failed delivery now.
 #[utoipa::path(post, path = "/api/v1/outbox/{delivery}/retry", tag = "outbox",
     params(("delivery" = String, Path, description = "Id of the delivery.")),
-    responses((status = 200, description = "The delivery.", body = DeliveryJson)))]
+    responses((status = 200, description = "The delivery.", body = Delivery)))]
 async fn retry(
     State(api): State<Api>,
     PathParams(id): PathParams<String>,
-) -> Result<Json<DeliveryJson>, Problem> {
+) -> Result<Json<Delivery>, Problem> {
     apply_action(&api, &id, Action::Retry).await
 }
 
 /// Cancel a delivery.
 #[utoipa::path(post, path = "/api/v1/outbox/{delivery}/cancel", tag = "outbox",
     params(("delivery" = String, Path, description = "Id of the delivery.")),
-    responses((status = 200, description = "The delivery.", body = DeliveryJson)))]
+    responses((status = 200, description = "The delivery.", body = Delivery)))]
 async fn cancel(
     State(api): State<Api>,
     PathParams(id): PathParams<String>,
-) -> Result<Json<DeliveryJson>, Problem> {
+) -> Result<Json<Delivery>, Problem> {
     apply_action(&api, &id, Action::Cancel).await
 }
 
-async fn apply_action(api: &Api, id: &str, order: Action) -> Result<Json<DeliveryJson>, Problem> {
+async fn apply_action(api: &Api, id: &str, action: Action) -> Result<Json<Delivery>, Problem> {
     let delivery: DeliveryId = parse_id("delivery", id)?;
     api.run_blocking(move |promoflow| {
-        let ordered = promoflow.apply_delivery_action(delivery, order)?;
+        let ordered = promoflow.apply_delivery_action(delivery, action)?;
         check_outcome(ordered, "delivery", &delivery.to_string())?;
         Ok(Json(find(promoflow, delivery)?.into()))
     })

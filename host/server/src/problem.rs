@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use promoflow_api_model::ErrorDetail;
 use promoflow_document::{Diagnostic, Severity};
-use promoflow_model::pool::RowError;
 use promoflow_store::StoreError;
 
 /// Prefix of every `type`.
@@ -128,56 +128,6 @@ impl Kind {
                 "unavailable",
                 "The service is unavailable",
             ),
-        }
-    }
-}
-
-/// An error in a request body.
-#[derive(Clone, Debug, Default, Serialize, ToSchema)]
-pub(super) struct ErrorDetail {
-    /// Name of the field, as in the body.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "keyValue")]
-    pub(super) field: Option<String>,
-    /// Path of the field within the body: `promocodes[2]`, `[1].discount`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "[1].discount")]
-    pub(super) path: Option<String>,
-    /// Line, counted from 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) line: Option<u64>,
-    /// Column in characters, counted from 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) column: Option<u64>,
-    /// Description of the error, and what is expected.
-    pub(super) detail: String,
-    /// Hint for a fix.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) hint: Option<String>,
-}
-
-impl From<&Diagnostic> for ErrorDetail {
-    fn from(one: &Diagnostic) -> ErrorDetail {
-        ErrorDetail {
-            field: None,
-            path: None,
-            line: Some(one.line.into()),
-            column: Some(one.column.into()),
-            detail: one.message.clone(),
-            hint: one.hint.clone(),
-        }
-    }
-}
-
-impl From<&RowError> for ErrorDetail {
-    fn from(one: &RowError) -> ErrorDetail {
-        ErrorDetail {
-            field: (!one.field.is_empty()).then(|| one.field.clone()),
-            path: one.path.clone(),
-            line: Some(one.line),
-            column: one.column,
-            detail: one.message.clone(),
-            ..ErrorDetail::default()
         }
     }
 }

@@ -16,7 +16,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::Api;
-use super::problem::{ErrorDetail, Kind, Problem};
+use super::problem::{Kind, Problem};
+use promoflow_api_model::ErrorDetail;
 use promoflow_installation::Promoflow;
 use promoflow_model::pool::MAX_DISCOUNT;
 

@@ -2,16 +2,14 @@
 
 use axum::Json;
 use axum::extract::{Request, State};
-use serde::Serialize;
-use serde_json::Value;
-use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::definitions::{CheckResult, read_definition, reject_errors, warnings};
-use super::problem::{ErrorDetail, Problem};
+use super::definitions::{check_result, read_definition, reject_errors, warnings};
+use super::problem::Problem;
 use super::request::PathParams;
+use promoflow_api_model::{CheckResult, Workflow};
 use promoflow_installation::Promoflow;
 use promoflow_model::workflow::flowchart as drawn;
 use promoflow_store::{StoredWorkflow, WorkflowState};
@@ -26,74 +24,6 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(resume))
 }
 
-/// A workflow.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Workflow)]
-struct WorkflowJson {
-    /// Id of the workflow.
-    workflow: String,
-    /// Display name.
-    name: String,
-    /// Current version, counted from 1.
-    version: u32,
-    /// `active` or `paused`; events start only active workflows.
-    #[schema(example = "active", pattern = "^(active|paused)$")]
-    state: &'static str,
-    /// Reason why it was paused automatically: its blocks failed too often in a row.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    /// Type of the event that starts it.
-    event: String,
-    /// Steps.
-    steps: Vec<StepJson>,
-    /// True if it differs from the previous version; only after applying.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    changed: Option<bool>,
-    /// Warnings, with line and column; only after applying.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    warnings: Option<Vec<ErrorDetail>>,
-    /// Definition; not in listings.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    definition: Option<Value>,
-}
-
-/// A step of a workflow.
-#[derive(Serialize, ToSchema)]
-#[schema(as = WorkflowStep)]
-struct StepJson {
-    /// Id of the step.
-    id: String,
-    /// Name of its block.
-    block: String,
-}
-
-impl From<StoredWorkflow> for WorkflowJson {
-    fn from(stored: StoredWorkflow) -> WorkflowJson {
-        let workflow = stored.workflow;
-        let steps = workflow.steps.into_iter();
-        WorkflowJson {
-            workflow: workflow.id,
-            name: workflow.name,
-            version: stored.version,
-            state: match stored.state {
-                WorkflowState::Active => "active",
-                WorkflowState::Paused => "paused",
-            },
-            reason: stored.reason,
-            event: workflow.start.event,
-            steps: steps
-                .map(|step| StepJson {
-                    id: step.id,
-                    block: step.block,
-                })
-                .collect(),
-            changed: None,
-            warnings: None,
-            definition: None,
-        }
-    }
-}
-
 fn find(promoflow: &Promoflow, id: &str) -> Result<StoredWorkflow, Problem> {
     let mut all = promoflow.workflows()?.into_iter();
     all.find(|stored| stored.workflow.id == id)
@@ -102,11 +32,11 @@ fn find(promoflow: &Promoflow, id: &str) -> Result<StoredWorkflow, Problem> {
 
 /// List the workflows.
 #[utoipa::path(get, path = "/api/v1/workflows", tag = "workflows",
-    responses((status = 200, description = "The workflows.", body = Vec<WorkflowJson>)))]
-async fn list(State(api): State<Api>) -> Result<Json<Vec<WorkflowJson>>, Problem> {
+    responses((status = 200, description = "The workflows.", body = Vec<Workflow>)))]
+async fn list(State(api): State<Api>) -> Result<Json<Vec<Workflow>>, Problem> {
     api.run_blocking(|promoflow| {
         let workflows = promoflow.workflows()?.into_iter();
-        Ok(Json(workflows.map(WorkflowJson::from).collect()))
+        Ok(Json(workflows.map(Workflow::from).collect()))
     })
     .await
 }
@@ -117,11 +47,8 @@ async fn list(State(api): State<Api>) -> Result<Json<Vec<WorkflowJson>>, Problem
 /// is reported with its line and column.
 #[utoipa::path(post, path = "/api/v1/workflows", tag = "workflows",
     request_body(content((String = "application/yaml"), (Value = "application/json"))),
-    responses((status = 200, description = "The stored workflows.", body = Vec<WorkflowJson>)))]
-async fn apply(
-    State(api): State<Api>,
-    request: Request,
-) -> Result<Json<Vec<WorkflowJson>>, Problem> {
+    responses((status = 200, description = "The stored workflows.", body = Vec<Workflow>)))]
+async fn apply(State(api): State<Api>, request: Request) -> Result<Json<Vec<Workflow>>, Problem> {
     let (name, source) = read_definition(&api, request).await?;
     api.run_blocking(move |promoflow| {
         let file = promoflow.apply_workflows(name, &source)?;
@@ -129,7 +56,7 @@ async fn apply(
         let mut all = Vec::with_capacity(file.applied.len());
         let warnings = warnings(name, &source, &file.diagnostics);
         for ((workflow, applied), warnings) in file.applied.into_iter().zip(warnings) {
-            all.push(WorkflowJson {
+            all.push(Workflow {
                 version: applied.version,
                 changed: Some(applied.changed),
                 warnings: Some(warnings),
@@ -149,7 +76,7 @@ async fn check(State(api): State<Api>, request: Request) -> Result<Json<CheckRes
     let (name, source) = read_definition(&api, request).await?;
     api.run_blocking(move |promoflow| {
         let parsed = promoflow.check_workflows(name, &source)?;
-        Ok(Json(CheckResult::new(&parsed.diagnostics)))
+        Ok(Json(check_result(&parsed.diagnostics)))
     })
     .await
 }
@@ -157,15 +84,15 @@ async fn check(State(api): State<Api>, request: Request) -> Result<Json<CheckRes
 /// Show a workflow with its definition.
 #[utoipa::path(get, path = "/api/v1/workflows/{workflow}", tag = "workflows",
     params(("workflow" = String, Path, description = "Id of the workflow.")),
-    responses((status = 200, description = "The workflow.", body = WorkflowJson)))]
+    responses((status = 200, description = "The workflow.", body = Workflow)))]
 async fn show(
     State(api): State<Api>,
     PathParams(id): PathParams<String>,
-) -> Result<Json<WorkflowJson>, Problem> {
+) -> Result<Json<Workflow>, Problem> {
     api.run_blocking(move |promoflow| {
         let stored = find(promoflow, &id)?;
         let definition = serde_json::to_value(&stored.workflow).map_err(Problem::internal)?;
-        Ok(Json(WorkflowJson {
+        Ok(Json(Workflow {
             definition: Some(definition),
             ..stored.into()
         }))
@@ -189,30 +116,26 @@ async fn graph(
 /// Pause a workflow: events no longer start it; runs in progress continue.
 #[utoipa::path(post, path = "/api/v1/workflows/{workflow}/pause", tag = "workflows",
     params(("workflow" = String, Path, description = "Id of the workflow.")),
-    responses((status = 200, description = "The workflow.", body = WorkflowJson)))]
+    responses((status = 200, description = "The workflow.", body = Workflow)))]
 async fn pause(
     State(api): State<Api>,
     PathParams(id): PathParams<String>,
-) -> Result<Json<WorkflowJson>, Problem> {
+) -> Result<Json<Workflow>, Problem> {
     set_state(&api, id, WorkflowState::Paused).await
 }
 
 /// Resume a paused workflow: events start it again.
 #[utoipa::path(post, path = "/api/v1/workflows/{workflow}/resume", tag = "workflows",
     params(("workflow" = String, Path, description = "Id of the workflow.")),
-    responses((status = 200, description = "The workflow.", body = WorkflowJson)))]
+    responses((status = 200, description = "The workflow.", body = Workflow)))]
 async fn resume(
     State(api): State<Api>,
     PathParams(id): PathParams<String>,
-) -> Result<Json<WorkflowJson>, Problem> {
+) -> Result<Json<Workflow>, Problem> {
     set_state(&api, id, WorkflowState::Active).await
 }
 
-async fn set_state(
-    api: &Api,
-    id: String,
-    state: WorkflowState,
-) -> Result<Json<WorkflowJson>, Problem> {
+async fn set_state(api: &Api, id: String, state: WorkflowState) -> Result<Json<Workflow>, Problem> {
     api.run_blocking(move |promoflow| {
         find(promoflow, &id)?;
         promoflow.set_workflow_state(&id, state)?;

@@ -3,14 +3,15 @@
 use clap::Args;
 use promoflow_engine::import::ImportOptions;
 use promoflow_installation::Promoflow;
-use promoflow_model::pool::{DateFormat, UploadOptions};
+use promoflow_model::pool::{DateFormat, Format, UploadOptions};
 
+use crate::args::choice;
 use crate::context::CliContext;
 use crate::error::{CliError, CommandResult};
 use crate::input;
 use crate::input::Input;
 use crate::output::Out;
-use crate::upload::{CsvArgs, FormatName, Upload, format_of};
+use crate::upload::{CsvArgs, FORMATS, Upload, format_of};
 
 /// Upload codes from a CSV or JSON file.
 ///
@@ -30,8 +31,8 @@ pub(crate) struct Import {
     /// The file; `-` is standard input.
     file: String,
     /// The file's format. Default: by the file's extension, or else by its first character.
-    #[arg(long, value_name = "FORMAT")]
-    format: Option<FormatName>,
+    #[arg(long, value_name = "FORMAT", value_parser = choice(FORMATS))]
+    format: Option<Format>,
     /// Show what would happen, and change nothing.
     #[arg(long)]
     dry_run: bool,

@@ -1,22 +1,12 @@
 //! `promoflow codes show`: one code, and who got it.
 
+use promoflow_api_model::PromocodeWithDelivery;
 use promoflow_installation::Promoflow;
 use promoflow_model::clock::{Clock, SystemClock};
-use serde::Serialize;
 
-use super::{CodeJson, state};
+use super::state;
 use crate::error::{CliError, CommandResult, Status};
 use crate::output::{Out, SUCCESS, WARNING, name, sanitize_line};
-
-/// A delivery that contains a code.
-#[derive(Serialize)]
-pub(super) struct DeliveryJson {
-    id: String,
-    state: String,
-    channel: String,
-    address: String,
-    message: String,
-}
 
 /// Shows one code.
 pub(super) fn show(promoflow: &Promoflow, code: &str, out: &mut Out) -> CommandResult {
@@ -28,15 +18,7 @@ pub(super) fn show(promoflow: &Promoflow, code: &str, out: &mut Out) -> CommandR
     };
     let calendar = promoflow.calendar()?;
     if out.is_json() {
-        let mut shown = CodeJson::new(&row, calendar);
-        shown.delivery = Some(deliveries.last().map(|delivery| DeliveryJson {
-            id: delivery.id.to_string(),
-            state: name(&delivery.state),
-            channel: delivery.channel.to_string(),
-            address: delivery.address.clone(),
-            message: delivery.message.clone(),
-        }));
-        out.json(&shown)?;
+        out.json(&PromocodeWithDelivery::new(row, &deliveries, calendar))?;
         return Ok(Status::Success);
     }
     let state = state(&row, SystemClock.now());

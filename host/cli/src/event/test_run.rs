@@ -1,16 +1,25 @@
 //! `event send --test`: the effects that an event would have.
 
-use promoflow_engine::run::{TestRunReport, TestRunWait};
+use promoflow_api_model::TestRun;
+use promoflow_engine::run::TestRunReport;
 use promoflow_installation::Promoflow;
 use promoflow_model::event::Event;
-use promoflow_model::message::{ChannelKind, RenderedMessage};
-use promoflow_store::StagedDelivery;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::super::error::{CliError, CommandResult, Status};
 use super::super::message::show_content;
 use super::super::output::{BOLD, ERROR, Out, WARNING, format_time, sanitize_line};
-use super::super::run::step_json;
+
+/// A test run among the results of other events, as `--json` shows it.
+#[derive(Serialize)]
+struct TestRunLine {
+    #[serde(flatten)]
+    test_run: TestRun,
+    runs: [(); 0],
+    error: (),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
+}
 
 /// Prints the test run of an event; `line` is its line in the file.
 pub(super) fn print(
@@ -24,35 +33,13 @@ pub(super) fn print(
         .test_run(event)
         .map_err(|error| CliError::failed(format_args!("{error}")))?;
     let names = promoflow.workflow_names()?;
-    let name = |run: &TestRunReport| {
-        let known = names.get(&run.workflow);
-        known.map_or_else(|| "?".to_owned(), |(id, _)| id.clone())
-    };
     if out.is_json() {
-        let plan: Vec<Value> = plan
-            .iter()
-            .map(|run| {
-                json!({
-                    "workflow": name(run),
-                    "steps": run.steps.iter().map(step_json).collect::<Vec<_>>(),
-                    "code": run.codes.first(),
-                    "codes": run.codes,
-                    "deliveries": run.deliveries.iter().map(delivery_json).collect::<Vec<_>>(),
-                    "waits": run.waits.iter().map(wait_json).collect::<Vec<_>>(),
-                    "waitingFor": run.waiting_for,
-                    "waitingUntil": run.waiting_until.map(|until| until.to_string()),
-                    "blockedBy": run.blocked_by,
-                    "error": run.error,
-                })
-            })
-            .collect();
-        let mut shown = json!({
-            "event": id, "status": "test", "runs": [], "error": null, "plan": plan,
-        });
-        if let Some(line) = line {
-            shown["line"] = line.into();
-        }
-        out.json(&shown)?;
+        out.json(&TestRunLine {
+            test_run: TestRun::new(id, plan, &names),
+            runs: [],
+            error: (),
+            line,
+        })?;
         return Ok(Status::Success);
     }
     if let Some(line) = line {
@@ -62,7 +49,8 @@ pub(super) fn print(
         out.line(format_args!("Test run: no workflow starts on this event."))?;
     }
     for run in &plan {
-        print_run(&name(run), run, out)?;
+        let workflow = names.get(&run.workflow).map_or("?", |(id, _)| id.as_str());
+        print_run(workflow, run, out)?;
     }
     Ok(Status::Success)
 }
@@ -125,48 +113,4 @@ fn print_run(workflow: &str, run: &TestRunReport, out: &mut Out) -> std::io::Res
         }
     }
     Ok(())
-}
-
-fn wait_json(wait: &TestRunWait) -> Value {
-    json!({ "step": wait.step, "until": wait.until.to_string() })
-}
-
-fn delivery_json(delivery: &StagedDelivery) -> Value {
-    let (channel, content) = (delivery.channel, &delivery.content);
-    let mut json = alternative_json(channel, &delivery.address, &delivery.message, content);
-    if !delivery.alternatives.is_empty() {
-        let alternatives = delivery.alternatives.iter();
-        json["alternatives"] = alternatives
-            .map(|alternative| {
-                alternative_json(
-                    alternative.channel,
-                    &alternative.address,
-                    &alternative.message,
-                    &alternative.content,
-                )
-            })
-            .collect();
-    }
-    if let Some(hours) = &delivery.hours {
-        json["hours"] = hours.to_string().into();
-        json["due"] = delivery.due.to_string().into();
-    }
-    json
-}
-
-fn alternative_json(
-    channel: ChannelKind,
-    address: &str,
-    message: &str,
-    content: &RenderedMessage,
-) -> Value {
-    json!({
-        "channel": channel,
-        "address": address,
-        "message": message,
-        "subject": content.subject,
-        "text": content.text,
-        "html": content.html,
-        "from": content.from,
-    })
 }

@@ -3,37 +3,8 @@
 use std::io;
 
 use promoflow_store::DeliveryHistory;
-use serde_json::{Value, json};
 
 use crate::output::{Out, sanitize_line};
-
-/// Adds the fields that only `outbox show` has.
-pub(super) fn json_of(mut row: Value, history: &DeliveryHistory) -> Value {
-    let alternatives = history.alternatives.iter();
-    row["nextAttemptAt"] = json!(history.due.map(|due| due.to_string()));
-    row["expires"] = json!(history.expires.map(|expires| expires.to_string()));
-    row["hours"] = json!(history.hours.map(|hours| hours.to_string()));
-    row["currentAlternative"] = json!(history.current);
-    row["alternatives"] = alternatives
-        .map(
-            |alternative| json!({ "channel": alternative.channel, "address": alternative.address, "message": alternative.message }),
-        )
-        .collect();
-    let attempts = history.attempts.iter();
-    row["history"] = attempts
-        .map(|attempt| {
-            json!({
-                "attempt": attempt.number,
-                "alternative": attempt.alternative,
-                "startedAt": attempt.started.to_string(),
-                "finishedAt": attempt.ended.map(|ended| ended.to_string()),
-                "outcome": attempt.outcome,
-                "error": attempt.error,
-            })
-        })
-        .collect();
-    row
-}
 
 /// Prints the history for people; alternatives only if there are several.
 pub(super) fn print(history: &DeliveryHistory, out: &mut Out) -> io::Result<()> {

@@ -1,16 +1,48 @@
 //! `promoflow workflow apply` and `check`.
 
+use promoflow_api_model as api;
 use promoflow_document::{MAX_FILE_BYTES, Severity};
 use promoflow_installation::Promoflow;
 use promoflow_model::message::Message;
+use promoflow_model::workflow::{MessageUse, Workflow};
 use promoflow_store::WorkflowState;
+use serde::Serialize;
+use serde_json::Value;
 
-use super::{WorkflowJson, sends};
+use super::sends;
 use crate::context::CliContext;
 use crate::error::{CommandResult, Status, count, print_diagnostics, print_error, print_note};
 use crate::files::{Files, applied_file};
 use crate::input;
 use crate::output::{Out, SUCCESS};
+
+/// A checked workflow, as `--json` shows it.
+#[derive(Serialize)]
+struct CheckedWorkflow<'w> {
+    workflow: &'w str,
+    /// Null: it is not stored.
+    version: (),
+    state: (),
+    event: &'w str,
+    steps: Vec<api::WorkflowStep>,
+    name: &'w str,
+    /// The messages that its steps send.
+    sends: Vec<Value>,
+}
+
+impl<'w> CheckedWorkflow<'w> {
+    fn new(workflow: &'w Workflow, sends: &[MessageUse]) -> CheckedWorkflow<'w> {
+        CheckedWorkflow {
+            workflow: &workflow.id,
+            version: (),
+            state: (),
+            event: &workflow.start.event,
+            steps: workflow.steps.iter().cloned().map(Into::into).collect(),
+            name: &workflow.name,
+            sends: sends.iter().map(sends::as_json).collect(),
+        }
+    }
+}
 
 /// Checks workflows and stores them.
 pub(super) fn apply(context: &CliContext, files: &Files, out: &mut Out) -> CommandResult {
@@ -29,11 +61,9 @@ pub(super) fn apply(context: &CliContext, files: &Files, out: &mut Out) -> Comma
             |out, workflow, applied| {
                 let state = state(&workflow.id).map_or(WorkflowState::Active, |one| one.state);
                 if out.is_json() {
-                    return out.json(&WorkflowJson {
-                        version: Some(applied.version),
-                        state: Some(state),
+                    return out.json(&api::Workflow {
                         changed: Some(applied.changed),
-                        ..WorkflowJson::new(workflow)
+                        ..api::Workflow::new(workflow.clone(), applied.version, state)
                     });
                 }
                 let change = if applied.changed {
@@ -90,10 +120,7 @@ pub(super) fn check(
             }
             for workflow in &parsed.items {
                 let sends = preview.promoflow.message_uses(workflow, &more)?;
-                out.json(&WorkflowJson {
-                    sends: Some(sends.iter().map(sends::as_json).collect()),
-                    ..WorkflowJson::new(workflow)
-                })?;
+                out.json(&CheckedWorkflow::new(workflow, &sends))?;
             }
         }
         if parsed.has_errors() {

@@ -1,19 +1,20 @@
 //! `promoflow workflow show`: a workflow for people.
 
+use promoflow_api_model as api;
 use promoflow_model::workflow::{ParamValue, Repeat, Target, Workflow};
 use promoflow_store::{StoredWorkflow, WorkflowState};
 
-use super::WorkflowJson;
-use crate::error::{CommandResult, Status};
+use crate::error::{CliError, CommandResult, Status};
 use crate::output::{BOLD, Out, SUCCESS, WARNING, sanitize_line};
 
 /// Shows a workflow with its steps.
 pub(super) fn show(stored: &StoredWorkflow, out: &mut Out) -> CommandResult {
     let workflow = &stored.workflow;
     if out.is_json() {
-        out.json(&WorkflowJson {
-            definition: Some(workflow),
-            ..WorkflowJson::stored(stored)
+        let definition = serde_json::to_value(workflow).map_err(CliError::failed)?;
+        out.json(&api::Workflow {
+            definition: Some(definition),
+            ..stored.clone().into()
         })?;
         return Ok(Status::Success);
     }

@@ -21,8 +21,10 @@ use crate::pool::CodeGroup;
 /// The prefix of the event ids of alerts.
 const ID_PREFIX: &str = "promoflow-alert:";
 
-/// The quantity that a rule watches.
+/// Kind of an alert: the quantity that its rule watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", schema(as = AlertKind))]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The number of available codes.

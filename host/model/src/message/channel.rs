@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use promoflow_document::{did_you_mean, quoted};
 
-/// The kind of channel that delivers a message.
+/// Channel by which a message reaches an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", schema(as = Channel))]
 #[serde(rename_all = "kebab-case")]
 pub enum ChannelKind {
     /// An email address.

@@ -19,11 +19,10 @@ use super::{
 };
 use crate::Api;
 use crate::auth::Caller;
-use crate::contacts::Imported;
 use crate::detached::DetachedTask;
 use crate::idempotency::Fingerprint;
 use crate::problem::{Kind, Problem};
-use crate::uploads::UploadJson;
+use promoflow_api_model::{Imported, Upload};
 use promoflow_engine::import::ImportOptions;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::{DateFormat, Format, UploadOptions};
@@ -192,7 +191,7 @@ async fn answer(api: &Api, outcome: &mut Outcome) -> Result<Response, Problem> {
         return Ok(Json(Imported::from(report)).into_response());
     };
     let shown = api.run_blocking(move |promoflow| match promoflow.upload(upload)? {
-        Some((row, errors)) => Ok(UploadJson::new(row, Some(&errors), None)),
+        Some((row, errors)) => Ok(Upload::new(row, Some(&errors), None)),
         None => Err(Problem::internal("a stored upload is missing")),
     });
     let shown = shown

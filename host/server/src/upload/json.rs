@@ -16,9 +16,9 @@ use super::import_task::import;
 use super::{IdempotencyContext, UploadParams, add_location, rows_rejected};
 use crate::Api;
 use crate::auth::Caller;
-use crate::contacts::Imported;
 use crate::problem::{Kind, Problem};
 use crate::request::parse_json;
+use promoflow_api_model::Imported;
 use promoflow_engine::import::ImportOptions;
 use promoflow_model::pool::{Format, UploadOptions};
 

@@ -33,18 +33,19 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::Api;
 use super::auth::Caller;
 use super::idempotency::{Fingerprint, IdempotencyGuard};
-use super::problem::{ErrorDetail, Kind, Problem};
+use super::problem::{Kind, Problem};
 use super::request::media_type;
 use super::uploads::UPLOADS_PATH;
 pub(super) use body::Limit;
 use body::UploadBody;
 use import_task::connection_closed;
 use multipart::FormError;
+use promoflow_api_model::ErrorDetail;
 use promoflow_engine::import::ImportReport;
 use promoflow_model::pool::UploadError;
 use promoflow_store::{StoreError, UploadId};
 
-pub(super) use params::{UploadForm, UploadParams, csv_options, parse_with_columns, query_pairs};
+pub(super) use params::{UploadParams, csv_options, parse_with_columns, query_pairs};
 
 /// Handles an upload.
 pub(super) async fn handle(

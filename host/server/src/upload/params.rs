@@ -6,7 +6,7 @@ use axum::http::Uri;
 use axum::http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
 use crate::problem::{Kind, Problem};
 use crate::request::parse_query;
@@ -46,41 +46,6 @@ pub(crate) struct UploadParams {
     pub(super) dry_run: Option<bool>,
     /// Name of the upload in the history, such as the file's name.
     pub(super) source: Option<String>,
-}
-
-/// A form with a file of codes. The other fields come before the file and correspond to the query
-/// parameters; empty ones are ignored.
-#[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "it describes the form")]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct UploadForm {
-    /// Type of the codes if the file has no such column.
-    #[serde(rename = "type")]
-    code_type: Option<String>,
-    /// Discount of the codes if the file has no such column.
-    #[schema(maximum = 99)]
-    discount: Option<u8>,
-    /// Expiration date of the codes if the file has no such column.
-    expiration_date: Option<String>,
-    /// True retires the codes if the file has no such column.
-    in_use: Option<bool>,
-    /// Column delimiter: one character or `tab`.
-    delimiter: Option<String>,
-    /// True if the first line is a row, not a header.
-    no_header: Option<bool>,
-    /// Column mapping, such as `code=Coupon Code` or `ignore=Notes`. May be repeated.
-    column: Option<Vec<String>>,
-    /// Date format, such as `DD.MM.YYYY`.
-    date_format: Option<String>,
-    /// All or nothing: if any row is invalid, no row is imported.
-    strict: Option<bool>,
-    /// Dry run: change nothing and report what would happen.
-    dry_run: Option<bool>,
-    /// Name of the upload in the history; defaults to the file's name.
-    source: Option<String>,
-    /// The CSV file; must be the last field.
-    #[schema(content_media_type = "text/csv")]
-    file: String,
 }
 
 impl UploadParams {

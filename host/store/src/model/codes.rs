@@ -79,17 +79,18 @@ pub struct AvailableCode {
     pub code: String,
 }
 
-/// The claim of a code.
+/// The use of a promo code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct UsedBy {
-    /// The run, as text.
+    /// Id of the run.
     pub run: String,
-    /// The step's id.
+    /// Id of the workflow's step.
     pub step: String,
-    /// The contact: the event's key.
+    /// Id of the contact: the event key.
     pub contact: String,
-    /// When it was claimed, RFC 3339.
+    /// Time of the claim, RFC 3339.
     pub at: String,
 }
 
@@ -123,14 +124,16 @@ pub struct PoolCount {
     pub expired: u64,
 }
 
-/// The result of retiring or reinstating codes.
+/// Result of retiring or reinstating codes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", schema(as = RetiredCodes))]
 #[serde(rename_all = "camelCase")]
 pub struct RetireResult {
-    /// The number of changed codes.
+    /// Number of codes that changed.
     pub retired: u64,
-    /// Codes that the pool does not contain.
+    /// Codes that are not in the pool.
     pub unknown: Vec<String>,
-    /// Codes that a run has claimed; they stay unchanged.
+    /// Codes used by a run; they stay unchanged.
     pub already_used: Vec<String>,
 }

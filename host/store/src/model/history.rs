@@ -34,7 +34,7 @@ pub struct StepRecord {
     pub error: Option<String>,
 }
 
-/// The state of a run.
+/// State of a run.
 #[derive(
     Clone,
     Copy,
@@ -46,6 +46,7 @@ pub struct StepRecord {
     strum::EnumString,
     strum::IntoStaticStr,
 )]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum RunState {

@@ -172,7 +172,7 @@ impl AttemptOutcome {
     }
 }
 
-/// The state of a delivery.
+/// State of a delivery.
 #[derive(
     Clone,
     Copy,
@@ -184,6 +184,7 @@ impl AttemptOutcome {
     strum::EnumString,
     strum::IntoStaticStr,
 )]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum DeliveryState {

@@ -6,7 +6,7 @@ use super::*;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::RowError;
 
-/// The state of an upload.
+/// State of an upload.
 #[derive(
     Clone,
     Copy,
@@ -18,6 +18,7 @@ use promoflow_model::pool::RowError;
     strum::EnumString,
     strum::IntoStaticStr,
 )]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum UploadState {
