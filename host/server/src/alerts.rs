@@ -9,12 +9,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::pagination;
+use super::pagination::{Page, parse_cursor};
 use super::problem::Problem;
 use super::request::QueryParams;
 use promoflow_api_model::{Alert, AlertRule, Forecast, Notification, NotificationState};
 use promoflow_store as store;
 use promoflow_store::DeliveryState;
+
+const NOTIFICATIONS_PATH: &str = "/api/v1/alerts/notifications";
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -82,24 +84,13 @@ async fn notifications(
     State(api): State<Api>,
     QueryParams(params): QueryParams<ListParams>,
 ) -> Result<Response, Problem> {
-    let limit = pagination::parse_limit(params.limit)?;
-    let before = pagination::parse_cursor(params.after.as_deref())?;
+    let page = Page::new(NOTIFICATIONS_PATH, params.limit)?.filter("state", params.state);
+    let before = parse_cursor(params.after.as_deref())?;
+    let limit = page.rows();
     let state = params.state.map(DeliveryState::from);
     let rows = api
-        .run_blocking(move |promoflow| Ok(promoflow.notifications(state, before, limit + 1)?))
+        .run_blocking(move |promoflow| Ok(promoflow.notifications(state, before, limit)?))
         .await?;
-    let query = [
-        ("state", params.state.and_then(pagination::serialized_name)),
-        pagination::limit_param(limit),
-    ];
     let key = |row: &store::Notification| row.id.to_string();
-    let path = "/api/v1/alerts/notifications";
-    Ok(pagination::paginate(
-        path,
-        &query,
-        limit,
-        rows,
-        key,
-        Notification::from,
-    ))
+    Ok(page.respond(rows, key, Notification::from))
 }

@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::Caller;
-use super::pagination;
+use super::pagination::Page;
 use super::problem::{Kind, Problem};
 use super::request::{QueryParams, parse_object, require_media_type};
 use super::upload::{self, UploadParams};
@@ -83,42 +83,26 @@ async fn list(
     State(api): State<Api>,
     QueryParams(params): QueryParams<ListParams>,
 ) -> Result<Response, Problem> {
-    let limit = pagination::parse_limit(params.limit)?;
+    let page = Page::new(PATH, params.limit)?
+        .filter("type", params.code_type.as_ref())
+        .filter("inUse", params.in_use)
+        .filter("activeDueDays", params.active_due_days)
+        .filter("discount", params.discount);
+    let limit = page.rows();
     let filter = Filter {
-        code_type: params.code_type.clone(),
+        code_type: params.code_type,
         discount: params.discount,
         in_use: params.in_use,
         due_days: params.active_due_days,
     };
-    let after = params.after.clone();
     let (rows, calendar) = api
         .run_blocking(move |promoflow| {
-            let rows = promoflow.codes_after(&filter, after.as_deref(), limit + 1)?;
+            let rows = promoflow.codes_after(&filter, params.after.as_deref(), limit)?;
             Ok((rows, promoflow.calendar()?))
         })
         .await?;
-    let query = [
-        ("type", params.code_type),
-        ("inUse", params.in_use.map(|yes| yes.to_string())),
-        (
-            "activeDueDays",
-            params.active_due_days.map(|days| days.to_string()),
-        ),
-        (
-            "discount",
-            params.discount.map(|discount| discount.to_string()),
-        ),
-        pagination::limit_param(limit),
-    ];
     let key = |row: &CodeRow| row.code.clone();
-    Ok(pagination::paginate(
-        PATH,
-        &query,
-        limit,
-        rows,
-        key,
-        |row| Promocode::new(row, calendar),
-    ))
+    Ok(page.respond(rows, key, |row| Promocode::new(row, calendar)))
 }
 
 /// Count promo codes.

@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::auth::Caller;
-use super::pagination;
+use super::pagination::Page;
 use super::problem::{Kind, Problem};
 use super::request::{PathParams, QueryParams, media_type, parse_json, require_media_type};
 use super::upload::{
@@ -60,22 +60,15 @@ async fn list(
     State(api): State<Api>,
     QueryParams(params): QueryParams<ListParams>,
 ) -> Result<Response, Problem> {
-    let limit = pagination::parse_limit(params.limit)?;
+    let page = Page::new(PATH, params.limit)?;
+    let limit = page.rows();
     let rows = api
-        .run_blocking(move |promoflow| {
-            Ok(promoflow.contacts_after(params.after.as_deref(), limit + 1)?)
-        })
+        .run_blocking(
+            move |promoflow| Ok(promoflow.contacts_after(params.after.as_deref(), limit)?),
+        )
         .await?;
     let key = |contact: &contact::Contact| contact.id.clone();
-    let query = [pagination::limit_param(limit)];
-    Ok(pagination::paginate(
-        PATH,
-        &query,
-        limit,
-        rows,
-        key,
-        Contact::from,
-    ))
+    Ok(page.respond(rows, key, Contact::from))
 }
 
 /// Parameters of an import.

@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::pagination;
+use super::pagination::{Page, parse_cursor};
 use super::problem::Problem;
 use super::request::{PathParams, QueryParams, parse_id};
 use super::runs::check_outcome;
@@ -51,31 +51,22 @@ async fn list(
     State(api): State<Api>,
     QueryParams(params): QueryParams<ListParams>,
 ) -> Result<Response, Problem> {
-    let limit = pagination::parse_limit(params.limit)?;
-    let after = pagination::parse_cursor(params.after.as_deref())?;
-    let state = params.state;
+    let page = Page::new(PATH, params.limit)?.filter("state", params.state);
+    let after = parse_cursor(params.after.as_deref())?;
+    let limit = page.rows();
     let rows = api
-        .run_blocking(move |promoflow| Ok(promoflow.deliveries_after(state, after, limit + 1)?))
+        .run_blocking(move |promoflow| {
+            Ok(promoflow.deliveries_after(params.state, after, limit)?)
+        })
         .await?;
-    let query = [
-        ("state", params.state.and_then(pagination::serialized_name)),
-        pagination::limit_param(limit),
-    ];
+    let key = |row: &DeliveryRow| row.id.to_string();
     // Reading stopped at the row that filled the page; the next page begins with it.
     let bytes: usize = rows.iter().map(DeliveryRow::size).sum();
-    let limit = match bytes >= MAX_PAGE_BYTES {
-        true => limit.min(rows.len().saturating_sub(1).max(1)),
-        false => limit,
+    let most = match bytes >= MAX_PAGE_BYTES {
+        true => (limit - 1).min(rows.len().saturating_sub(1).max(1)),
+        false => limit - 1,
     };
-    let key = |row: &DeliveryRow| row.id.to_string();
-    Ok(pagination::paginate(
-        PATH,
-        &query,
-        limit,
-        rows,
-        key,
-        Delivery::from,
-    ))
+    Ok(page.respond_with(most, rows, key, Delivery::from))
 }
 
 fn find(promoflow: &Promoflow, id: DeliveryId) -> Result<DeliveryRow, Problem> {

@@ -6,23 +6,95 @@ use axum::Json;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::problem::{Kind, Problem};
 
 /// Default number of items in a page.
-pub(super) const DEFAULT_ITEMS: usize = 100;
+const DEFAULT_ITEMS: usize = 100;
 /// Maximum number of items in a page, to keep responses small.
-pub(super) const MAX_ITEMS: usize = 1_000;
+const MAX_ITEMS: usize = 1_000;
 
-/// Validates the requested number of items.
-pub(super) fn parse_limit(requested: Option<usize>) -> Result<usize, Problem> {
-    match requested {
-        None => Ok(DEFAULT_ITEMS),
-        Some(limit @ 1..=MAX_ITEMS) => Ok(limit),
-        Some(_) => {
-            let detail = format!("the query: limit: expected a number from 1 to {MAX_ITEMS}");
-            Err(Problem::new(Kind::InvalidRequest, detail).field("limit"))
+/// A page of a listing.
+pub(super) struct Page {
+    path: &'static str,
+    limit: usize,
+    /// The query parameters for the link to the next page, other than `limit` and `after`.
+    filters: Vec<(&'static str, String)>,
+}
+
+impl Page {
+    /// Creates a page of the listing at this path; `limit`: the requested number of items.
+    pub(super) fn new(path: &'static str, limit: Option<usize>) -> Result<Page, Problem> {
+        let limit = match limit {
+            None => DEFAULT_ITEMS,
+            Some(limit @ 1..=MAX_ITEMS) => limit,
+            Some(_) => {
+                let detail = format!("the query: limit: expected a number from 1 to {MAX_ITEMS}");
+                return Err(Problem::new(Kind::InvalidRequest, detail).field("limit"));
+            }
+        };
+        Ok(Page {
+            path,
+            limit,
+            filters: Vec::new(),
+        })
+    }
+
+    /// Adds a query parameter that the next page has as well.
+    pub(super) fn filter(mut self, name: &'static str, value: Option<impl Serialize>) -> Page {
+        let text = match value.map(serde_json::to_value) {
+            Some(Ok(Value::String(text))) => Some(text),
+            Some(Ok(value)) => Some(value.to_string()),
+            None | Some(Err(_)) => None,
+        };
+        self.filters.extend(text.map(|text| (name, text)));
+        self
+    }
+
+    /// Returns the number of rows to read: one more than the page has, to see whether there is a
+    /// next page.
+    pub(super) fn rows(&self) -> usize {
+        self.limit + 1
+    }
+
+    /// Builds the response. The next page begins after the row whose cursor `key` returns.
+    pub(super) fn respond<R, T: Serialize>(
+        self,
+        rows: Vec<R>,
+        key: impl Fn(&R) -> String,
+        show: impl Fn(R) -> T,
+    ) -> Response {
+        let limit = self.limit;
+        self.respond_with(limit, rows, key, show)
+    }
+
+    /// Builds a response of at most `most` items.
+    pub(super) fn respond_with<R, T: Serialize>(
+        self,
+        most: usize,
+        mut rows: Vec<R>,
+        key: impl Fn(&R) -> String,
+        show: impl Fn(R) -> T,
+    ) -> Response {
+        let more = rows.len() > most;
+        rows.truncate(most);
+        let last = rows.last().filter(|_| more).map(key);
+        let link = last.map(|last| {
+            let mut link = format!("<{}?", self.path);
+            for (name, value) in &self.filters {
+                let _infallible = write!(link, "{name}={}&", percent_encode(value));
+            }
+            let (limit, last) = (self.limit, percent_encode(&last));
+            let _infallible = write!(link, "limit={limit}&after={last}>; rel=\"next\"");
+            link
+        });
+        let items: Vec<T> = rows.into_iter().map(show).collect();
+        let mut response = Json(items).into_response();
+        if let Some(link) = link.and_then(|link| link.parse().ok()) {
+            response.headers_mut().insert(header::LINK, link);
         }
+        response
     }
 }
 
@@ -35,50 +107,6 @@ pub(super) fn parse_cursor<T: std::str::FromStr>(
         Problem::new(Kind::InvalidRequest, detail).field("after")
     };
     after.map(|text| text.parse().map_err(wrong)).transpose()
-}
-
-/// Builds a page response. `rows` holds one row more than `limit` if there is a next page, which
-/// begins after the row whose cursor `key` returns. `query` lists the query parameters other than
-/// `after`.
-pub(super) fn paginate<R, T: Serialize>(
-    path: &str,
-    query: &[(&str, Option<String>)],
-    limit: usize,
-    mut rows: Vec<R>,
-    key: impl Fn(&R) -> String,
-    show: impl Fn(R) -> T,
-) -> Response {
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let link = rows.last().filter(|_| more).map(|last| {
-        let mut link = format!("<{path}?");
-        for (name, value) in query {
-            if let Some(value) = value {
-                let _infallible = write!(link, "{name}={}&", percent_encode(value));
-            }
-        }
-        let _infallible = write!(link, "after={}>; rel=\"next\"", percent_encode(&key(last)));
-        link
-    });
-    let items: Vec<T> = rows.into_iter().map(show).collect();
-    let mut response = Json(items).into_response();
-    if let Some(link) = link.and_then(|link| link.parse().ok()) {
-        response.headers_mut().insert(header::LINK, link);
-    }
-    response
-}
-
-/// Returns the `limit` parameter for the link to the next page.
-pub(super) fn limit_param(limit: usize) -> (&'static str, Option<String>) {
-    ("limit", Some(limit.to_string()))
-}
-
-/// Returns the serialized name of an enum value, such as a state.
-pub(super) fn serialized_name(value: impl Serialize) -> Option<String> {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(name)) => Some(name),
-        _ => None,
-    }
 }
 
 /// Percent-encodes a text for a query or path.
@@ -103,20 +131,18 @@ mod tests {
 
     #[test]
     fn links_to_the_next_page_only_if_there_is_one() {
-        let query = [
-            ("type", Some("a&b".to_owned())),
-            ("state", None),
-            limit_param(2),
-        ];
         let link = |rows: Vec<u32>| {
-            let response = paginate("/x", &query, 2, rows, u32::to_string, |row| row);
+            let page = Page::new("/x", Some(2)).unwrap();
+            let page = page.filter("type", Some("a&b")).filter("inUse", Some(true));
+            let page = page.filter("state", None::<&str>);
+            let response = page.respond(rows, u32::to_string, |row| row);
             let link = response.headers().get(header::LINK)?;
             Some(link.to_str().unwrap().to_owned())
         };
         assert_eq!(link(vec![1, 2]), None);
         assert_eq!(
             link(vec![1, 2, 3]).as_deref(),
-            Some("</x?type=a%26b&limit=2&after=2>; rel=\"next\"")
+            Some("</x?type=a%26b&inUse=true&limit=2&after=2>; rel=\"next\"")
         );
     }
 }

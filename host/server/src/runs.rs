@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::pagination;
+use super::pagination::{Page, parse_cursor};
 use super::problem::{Kind, Problem};
 use super::request::{PathParams, QueryParams, parse_id};
 use promoflow_api_model::Run;
@@ -50,28 +50,17 @@ async fn list(
     State(api): State<Api>,
     QueryParams(params): QueryParams<ListParams>,
 ) -> Result<Response, Problem> {
-    let limit = pagination::parse_limit(params.limit)?;
-    let before = pagination::parse_cursor(params.after.as_deref())?;
-    let state = params.state;
+    let page = Page::new(PATH, params.limit)?.filter("state", params.state);
+    let before = parse_cursor(params.after.as_deref())?;
+    let limit = page.rows();
     let (rows, names) = api
         .run_blocking(move |promoflow| {
-            let rows = promoflow.runs_before(state, before, limit + 1)?;
+            let rows = promoflow.runs_before(params.state, before, limit)?;
             Ok((rows, promoflow.workflow_names()?))
         })
         .await?;
-    let query = [
-        ("state", params.state.and_then(pagination::serialized_name)),
-        pagination::limit_param(limit),
-    ];
     let key = |row: &RunRow| row.id.to_string();
-    Ok(pagination::paginate(
-        PATH,
-        &query,
-        limit,
-        rows,
-        key,
-        |row| Run::new(row, &names),
-    ))
+    Ok(page.respond(rows, key, |row| Run::new(row, &names)))
 }
 
 fn find(promoflow: &Promoflow, id: RunId) -> Result<Run, Problem> {

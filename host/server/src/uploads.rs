@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::pagination;
+use super::pagination::{Page, parse_cursor};
 use super::problem::Problem;
 use super::request::{PathParams, QueryParams, parse_id};
 use promoflow_api_model::Upload;
@@ -56,23 +56,17 @@ async fn list(
     State(api): State<Api>,
     QueryParams(params): QueryParams<ListParams>,
 ) -> Result<Response, Problem> {
-    let limit = pagination::parse_limit(params.limit)?;
-    let before = pagination::parse_cursor(params.after.as_deref())?;
+    let page = Page::new(UPLOADS_PATH, params.limit)?;
+    let before = parse_cursor(params.after.as_deref())?;
+    let limit = page.rows();
     let rows = api
-        .run_blocking(move |promoflow| Ok(promoflow.uploads(before, limit + 1)?))
+        .run_blocking(move |promoflow| Ok(promoflow.uploads(before, limit)?))
         .await?;
     let key = |row: &UploadRow| row.id.to_string();
-    Ok(pagination::paginate(
-        UPLOADS_PATH,
-        &[pagination::limit_param(limit)],
-        limit,
-        rows,
-        key,
-        |row| {
-            let live = api.live(row.id);
-            Upload::new(row, None, live)
-        },
-    ))
+    Ok(page.respond(rows, key, |row| {
+        let live = api.live(row.id);
+        Upload::new(row, None, live)
+    }))
 }
 
 /// Show an upload with its progress, results and rejected rows.

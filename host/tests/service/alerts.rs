@@ -189,8 +189,8 @@ steps:
     }
     until(|| reported(&app).len() == 2);
     assert_eq!(reported(&app)[1], "warning exhaustion dry 10 2 581.2");
-    let outlook = service.at("/api/v1/promocodes/forecast");
-    let groups = outlook.as_array().unwrap();
+    let forecast = service.at("/api/v1/promocodes/forecast");
+    let groups = forecast.as_array().unwrap();
     let of = |kind: &str| groups.iter().find(|group| group["type"] == kind).unwrap();
     assert_eq!(of("birthday")["expiring"], 2);
     assert_eq!(of("dry")["claimedLastDay"], 2);
