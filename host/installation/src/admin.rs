@@ -9,8 +9,8 @@ use promoflow_model::clock::Timestamp;
 use promoflow_model::key::{EmptyScopesError, Key, NewKey, Scope};
 use promoflow_model::pool::{Filter, RowError};
 use promoflow_store::{
-    CodeRow, DeliveryId, DeliveryRow, DeliveryState, RetireResult, RunId, RunRow, RunState,
-    StoredResponse, UploadId, UploadRow,
+    CodeRow, DeliveryId, DeliveryRow, DeliveryState, MAX_PAGE_BYTES, RetireResult, RunId, RunRow,
+    RunState, StoredResponse, UploadId, UploadRow,
 };
 
 /// Codes that one transaction retires: events wait for it.
@@ -37,14 +37,13 @@ impl Promoflow {
     ) -> Result<Vec<CodeRow>> {
         let mut rows = Vec::new();
         if limit > 0 {
-            self.store
-                .codes_after(filter, after, self.now(), &mut |row| {
-                    rows.push(row);
-                    match rows.len() < limit {
-                        true => ControlFlow::Continue(()),
-                        false => ControlFlow::Break(()),
-                    }
-                })?;
+            self.store.codes(filter, after, self.now(), &mut |row| {
+                rows.push(row);
+                match rows.len() < limit {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                }
+            })?;
         }
         Ok(rows)
     }
@@ -56,7 +55,7 @@ impl Promoflow {
         before: Option<RunId>,
         limit: usize,
     ) -> Result<Vec<RunRow>> {
-        Ok(self.store.runs_before(state, before, limit)?)
+        Ok(self.store.runs(state, before, limit)?)
     }
 
     /// Returns up to `limit` deliveries after that one, the oldest first.
@@ -66,7 +65,19 @@ impl Promoflow {
         after: Option<DeliveryId>,
         limit: usize,
     ) -> Result<Vec<DeliveryRow>> {
-        Ok(self.store.deliveries_after(state, after, limit)?)
+        let mut rows = Vec::new();
+        let mut bytes = 0;
+        if limit > 0 {
+            self.store.deliveries(state, after, &mut |row| {
+                bytes += row.size();
+                rows.push(row);
+                match rows.len() < limit && bytes < MAX_PAGE_BYTES {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                }
+            })?;
+        }
+        Ok(rows)
     }
 
     /// Returns up to `limit` uploads before that one, the newest first.

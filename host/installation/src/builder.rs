@@ -17,7 +17,7 @@ use promoflow_engine::observer::{Observer, Observers};
 use promoflow_engine::outbox::Unsubscriber;
 use promoflow_model::alert::Rules;
 use promoflow_model::clock::{Clock, SystemClock};
-use promoflow_store::Store;
+use promoflow_store::UploadStore;
 use promoflow_store_sqlite::SqliteStore;
 
 /// Collects the parts of an installation. Created by [`Promoflow::builder`].
@@ -234,15 +234,15 @@ impl Builder {
 
     /// Opens the installation. Nothing is executed before [`Promoflow::start`].
     pub fn open(mut self) -> Result<Promoflow> {
-        let (store, executor_lock): (Arc<dyn Store>, _) = match self.store.take() {
-            Some(store) => (store, None),
+        let store: Arc<dyn Store> = match self.store.take() {
+            Some(store) => store,
             None => {
                 let store = match self.create {
                     true => SqliteStore::open(&self.database)?,
                     false => SqliteStore::open_existing(&self.database)?,
                 };
                 self.database = store.path().to_owned();
-                (Arc::new(store), Some(self.database.clone()))
+                Arc::new(store)
             }
         };
         if let Err(error) = store.finish_uploads(&*self.clock) {
@@ -251,7 +251,6 @@ impl Builder {
         let metrics = Arc::new(self.make_metrics()?);
         Ok(Promoflow {
             store,
-            executor_lock,
             channels: self.channels.take().map(OnceLock::from).unwrap_or_default(),
             unsubscriber: self
                 .unsubscriber

@@ -57,9 +57,6 @@ use promoflow_trace::Tracer;
 /// sent through the [`EngineHandle`] that [`start`](Self::start) returns.
 pub struct Promoflow {
     store: Arc<dyn Store>,
-    /// The database, beside which the executor lock is created; `None` for a store of the
-    /// embedding program.
-    executor_lock: Option<PathBuf>,
     settings: Builder,
     sandboxes: OnceLock<Arc<SandboxPool>>,
     library: OnceLock<BlockLibrary>,
@@ -161,7 +158,6 @@ impl Promoflow {
             observers,
             tracer,
             alerts: self.settings.alerts.clone(),
-            database: self.executor_lock.clone(),
             workers: self.settings.workers,
         })
         .map_err(Error::start)?;
@@ -247,7 +243,7 @@ impl Promoflow {
     ) -> Result<()> {
         Ok(self
             .store
-            .codes(filter, self.settings.clock.now(), &mut visit)?)
+            .codes(filter, None, self.settings.clock.now(), &mut visit)?)
     }
 
     /// Counts the codes that match.
@@ -283,7 +279,7 @@ impl Promoflow {
 
     /// Returns up to `limit` runs, the newest first.
     pub fn runs(&self, state: Option<RunState>, limit: usize) -> Result<Vec<RunRow>> {
-        Ok(self.store.runs(state, limit)?)
+        Ok(self.store.runs(state, None, limit)?)
     }
 
     /// Returns a run with its steps.
@@ -323,7 +319,7 @@ impl Promoflow {
         state: Option<DeliveryState>,
         mut visit: impl FnMut(DeliveryRow) -> ControlFlow<()>,
     ) -> Result<()> {
-        Ok(self.store.deliveries(state, &mut visit)?)
+        Ok(self.store.deliveries(state, None, &mut visit)?)
     }
 
     /// Returns a delivery.

@@ -2,10 +2,17 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::{Result, code_groups, damaged, skip_damaged, unreadable};
+use super::{
+    Result, SqliteStore, StoreResult, code_groups, damaged, notifications, skip_damaged, throttles,
+    unreadable,
+};
 use promoflow_model::alert::{Alert, Kind, Level, Subject};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::CodeGroup;
+use promoflow_store::{
+    AlertStore, DeliveryState, NewNotification, Notification, NotificationId, NotificationOutcome,
+    ThrottledParty,
+};
 
 pub(super) fn load_all(connection: &Connection) -> Result<Vec<Alert>> {
     let mut statement = connection.prepare_cached(
@@ -110,4 +117,55 @@ pub(super) fn count_available_between(
         )?
         .query_row(params![code_group, from.0, to.0, limit], |row| row.get(0))?;
     Ok(count.unsigned_abs())
+}
+
+impl AlertStore for SqliteStore {
+    fn alerts(&self) -> StoreResult<Vec<Alert>> {
+        Ok(self.read(load_all)?)
+    }
+
+    fn save_alert(&self, alert: &Alert, notifications: &[NewNotification]) -> StoreResult<()> {
+        Ok(self.write(|connection, _| {
+            for notification in notifications {
+                notifications::put(connection, notification, alert.at)?;
+            }
+            put(connection, alert)
+        })?)
+    }
+
+    fn due_notifications(
+        &self,
+        webhook: &str,
+        now: Timestamp,
+        limit: usize,
+    ) -> StoreResult<Vec<Notification>> {
+        Ok(self.read(|connection| notifications::due(connection, webhook, now, limit))?)
+    }
+
+    fn begin_notification_attempt(&self, id: NotificationId) -> StoreResult<bool> {
+        Ok(self.write(|connection, _| notifications::begin(connection, id))?)
+    }
+
+    fn end_notification_attempt(
+        &self,
+        id: NotificationId,
+        end: &NotificationOutcome,
+        paused: Option<(ThrottledParty<'_>, Timestamp)>,
+    ) -> StoreResult<()> {
+        Ok(self.write(|connection, _| {
+            if let Some((party, until)) = paused {
+                throttles::put(connection, party, until)?;
+            }
+            notifications::end(connection, id, end)
+        })?)
+    }
+
+    fn notifications(
+        &self,
+        state: Option<DeliveryState>,
+        before: Option<NotificationId>,
+        limit: usize,
+    ) -> StoreResult<Vec<Notification>> {
+        Ok(self.read(|connection| notifications::list(connection, state, before, limit))?)
+    }
 }

@@ -6,13 +6,16 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Result, SqliteStore, damaged, raise_setting, skip_damaged, start_rules, unreadable};
+use super::{
+    Result, SqliteStore, StoreResult, damaged, notifications, number_setting, raise_setting,
+    skip_damaged, start_rules, unreadable,
+};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::message::Message;
 use promoflow_model::workflow::Workflow;
 use promoflow_store::{
-    Applied, ConfigVersion, StartRule, StoredBlock, StoredWorkflow, WorkflowState,
-    WorkflowVersionId,
+    Applied, ConfigVersion, ConfigurationStore, NewNotification, StartRule, StoredBlock,
+    StoredWorkflow, WorkflowState, WorkflowVersionId,
 };
 
 /// Serialises a value and reads it back, so that nothing unreadable is stored.
@@ -245,4 +248,67 @@ pub(super) fn workflow_names(
         let rows = rows.map(|row| skip_damaged(row.map_err(Into::into)));
         rows.filter_map(Result::transpose).collect()
     })
+}
+
+impl ConfigurationStore for SqliteStore {
+    fn config(&self) -> StoreResult<ConfigVersion> {
+        Ok(self
+            .read(|connection| number_setting(connection, "config-version").map(ConfigVersion))?)
+    }
+
+    fn save_message(&self, message: &Message, at: Timestamp) -> StoreResult<Applied> {
+        Ok(self.write(|connection, _| save_message(connection, message, at))?)
+    }
+
+    fn messages(&self) -> StoreResult<Vec<Message>> {
+        Ok(messages(self)?)
+    }
+
+    fn message_at(&self, id: &str, config: ConfigVersion) -> StoreResult<Option<(u32, Message)>> {
+        Ok(message_at(self, id, config)?)
+    }
+
+    fn save_block(&self, block: &StoredBlock) -> StoreResult<()> {
+        Ok(self.write(|connection, _| save_block(connection, block))?)
+    }
+
+    fn block(&self, digest: &str) -> StoreResult<Option<StoredBlock>> {
+        Ok(block(self, digest)?)
+    }
+
+    fn save_workflow(&self, workflow: &Workflow, at: Timestamp) -> StoreResult<Applied> {
+        Ok(self.write(|connection, _| save_workflow(connection, workflow, at))?)
+    }
+
+    fn workflows(&self) -> StoreResult<Vec<StoredWorkflow>> {
+        Ok(workflows(self)?)
+    }
+
+    fn workflow_version(&self, row: WorkflowVersionId) -> StoreResult<Option<StoredWorkflow>> {
+        Ok(workflow_version(self, row)?)
+    }
+
+    fn workflow_names(&self) -> StoreResult<HashMap<WorkflowVersionId, (String, u32)>> {
+        Ok(workflow_names(self)?)
+    }
+
+    fn set_workflow_state(&self, id: &str, state: WorkflowState) -> StoreResult<bool> {
+        Ok(self.write(|connection, _| set_workflow_state(connection, id, state, None))?)
+    }
+
+    fn pause_workflow(
+        &self,
+        id: &str,
+        reason: &str,
+        notifications: &[NewNotification],
+        at: Timestamp,
+    ) -> StoreResult<()> {
+        Ok(self.write(|connection, _| {
+            for notification in notifications {
+                notifications::put(connection, notification, at)?;
+            }
+            set_workflow_state(connection, id, WorkflowState::Paused, Some(reason))?;
+            Ok(())
+        })?)
+    }
 }

@@ -5,12 +5,14 @@ use std::ops::ControlFlow;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::{
-    Result, SqliteStore, calendar, code_groups, raise_setting, skip_damaged, waiting_runs,
+    Ordering, Result, SqliteStore, StoreResult, calendar, code_groups, number_setting,
+    raise_setting, reuse, skip_damaged, waiting_runs,
 };
-use promoflow_model::clock::Timestamp;
+use promoflow_model::clock::{Clock, Timestamp};
 use promoflow_model::pool::{CodeGroup, Filter};
 use promoflow_store::{
-    AvailableCode, CodeRow, DeliveryId, PoolCount, Position, RetireResult, UsedBy,
+    AvailableCode, CodeRow, DeliveryId, PoolCount, PoolStore, Position, RetireResult,
+    ReusableClaim, RunId, UsedBy,
 };
 
 /// A code with its code group, its claim, and whether it is available.
@@ -322,4 +324,69 @@ pub(super) fn log_retirement(
         .prepare_cached("INSERT INTO retirement (code, retired, created_at) VALUES (?1, ?2, ?3)")?
         .execute(params![code, retired, at.0])?;
     Ok(())
+}
+
+impl PoolStore for SqliteStore {
+    fn available_codes(
+        &self,
+        code_group: &CodeGroup,
+        after: Option<Position>,
+        limit: usize,
+    ) -> StoreResult<Vec<AvailableCode>> {
+        Ok(self.read(|connection| available_codes(connection, code_group, after, limit))?)
+    }
+
+    fn claim_of_run(
+        &self,
+        run: RunId,
+        code_group: &CodeGroup,
+        needed: Timestamp,
+    ) -> StoreResult<Option<ReusableClaim>> {
+        Ok(self.read(|connection| reuse::by_run(connection, run, code_group, needed))?)
+    }
+
+    fn claim_kept_by_contact(
+        &self,
+        contact: &str,
+        code_group: &CodeGroup,
+    ) -> StoreResult<Option<ReusableClaim>> {
+        Ok(self.read(|connection| reuse::by_contact(connection, contact, code_group))?)
+    }
+
+    fn pool_generation(&self) -> StoreResult<u64> {
+        Ok(self.read(|connection| {
+            number_setting(connection, "pool-generation").map(i64::unsigned_abs)
+        })?)
+    }
+
+    fn pool_changes(&self) -> u64 {
+        self.pool_changes.load(Ordering::SeqCst)
+    }
+
+    fn codes(
+        &self,
+        filter: &Filter,
+        after: Option<&str>,
+        now: Timestamp,
+        visit: &mut dyn FnMut(CodeRow) -> ControlFlow<()>,
+    ) -> StoreResult<()> {
+        Ok(list(self, filter, after, now, visit)?)
+    }
+
+    fn code(&self, code: &str) -> StoreResult<Option<(CodeRow, Vec<DeliveryId>)>> {
+        Ok(find_code(self, code)?)
+    }
+
+    fn count_codes(&self, filter: &Filter, now: Timestamp) -> StoreResult<PoolCount> {
+        Ok(count(self, filter, now)?)
+    }
+
+    fn retire(
+        &self,
+        codes: &[String],
+        retire: bool,
+        clock: &dyn Clock,
+    ) -> StoreResult<RetireResult> {
+        Ok(self.write_pool(|connection, _| self::retire(connection, codes, retire, clock.now()))?)
+    }
 }

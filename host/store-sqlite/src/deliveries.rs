@@ -4,9 +4,16 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Result, SqliteStore, damaged, read_name, skip_damaged, unreadable};
+use super::{
+    Result, SqliteStore, StoreResult, actions, alternatives, damaged, due_deliveries, read_name,
+    skip_damaged, throttles, unreadable,
+};
+use promoflow_model::clock::{Clock, Timestamp};
 use promoflow_model::message::{AllowedHours, ChannelKind, RenderedMessage};
-use promoflow_store::{DeliveryId, DeliveryRow, DeliveryState, RunId};
+use promoflow_store::{
+    Action, ActionResult, DeliveryHistory, DeliveryId, DeliveryRow, DeliveryState, DeliveryStore,
+    DuePage, RunId, ThrottledParty,
+};
 
 const DELIVERY_ROWS: &str = "
     SELECT id, run, channel, address, message, content, state, attempts, error FROM delivery";
@@ -90,4 +97,51 @@ pub(super) fn read_content(id: DeliveryId, text: &str) -> Result<RenderedMessage
 pub(super) fn read_hours(id: DeliveryId, text: Option<&str>) -> Result<Option<AllowedHours>> {
     let hours = text.map(str::parse).transpose();
     hours.map_err(|error| damaged(format!("the hours of delivery {id}"), error))
+}
+
+impl DeliveryStore for SqliteStore {
+    fn due_deliveries(
+        &self,
+        kinds: &[ChannelKind],
+        now: Timestamp,
+        limit: usize,
+        scheduled_first: bool,
+        is_excluded: &dyn Fn(DeliveryId) -> bool,
+    ) -> StoreResult<DuePage> {
+        Ok(self.read(|connection| {
+            due_deliveries::page(connection, kinds, now, limit, scheduled_first, is_excluded)
+        })?)
+    }
+
+    fn throttled_until(&self, party: ThrottledParty<'_>) -> StoreResult<Option<Timestamp>> {
+        Ok(self.read(|connection| throttles::of(connection, party))?)
+    }
+
+    fn deliveries(
+        &self,
+        state: Option<DeliveryState>,
+        after: Option<DeliveryId>,
+        visit: &mut dyn FnMut(DeliveryRow) -> ControlFlow<()>,
+    ) -> StoreResult<()> {
+        Ok(list(self, state, after, visit)?)
+    }
+
+    fn delivery(&self, id: DeliveryId) -> StoreResult<Option<DeliveryRow>> {
+        Ok(find_delivery(self, id)?)
+    }
+
+    fn delivery_history(&self, id: DeliveryId) -> StoreResult<Option<DeliveryHistory>> {
+        Ok(self.read(|connection| alternatives::load_history(connection, id))?)
+    }
+
+    fn apply_delivery_action(
+        &self,
+        id: DeliveryId,
+        action: Action,
+        clock: &dyn Clock,
+    ) -> StoreResult<ActionResult> {
+        Ok(self.write_pool(|connection, _| {
+            actions::apply_to_delivery(connection, id, action, clock.now())
+        })?)
+    }
 }

@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Result, damaged};
+use super::{Result, SqliteStore, StoreResult, damaged};
 use promoflow_model::clock::Timestamp;
-use promoflow_store::StoredResponse;
+use promoflow_store::{IdempotencyStore, StoredResponse};
 
 pub(super) fn find(
     connection: &Connection,
@@ -72,4 +72,26 @@ pub(super) fn put(
             at.0
         ])?;
     Ok(())
+}
+
+impl IdempotencyStore for SqliteStore {
+    fn stored_response(
+        &self,
+        key: &str,
+        idempotency_key: &str,
+        since: Timestamp,
+    ) -> StoreResult<Option<StoredResponse>> {
+        Ok(self.read(|connection| find(connection, key, idempotency_key, since))?)
+    }
+
+    fn store_response(
+        &self,
+        key: &str,
+        idempotency_key: &str,
+        response: &StoredResponse,
+        at: Timestamp,
+        since: Timestamp,
+    ) -> StoreResult<()> {
+        Ok(self.write(|connection, _| put(connection, key, idempotency_key, response, at, since))?)
+    }
 }

@@ -2,9 +2,12 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::{Result, damaged, raise_setting, skip_damaged};
+use super::{
+    Result, SqliteStore, StoreResult, damaged, number_setting, raise_setting, skip_damaged,
+};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::key::{Key, Scope};
+use promoflow_store::KeyStore;
 
 pub(super) fn put(connection: &Connection, key: &Key) -> Result<()> {
     let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.name()).collect();
@@ -58,4 +61,24 @@ pub(super) fn revoke(connection: &Connection, id: &str, at: Timestamp) -> Result
         raise_setting(connection, "key-generation")?;
     }
     Ok(found > 0)
+}
+
+impl KeyStore for SqliteStore {
+    fn add_key(&self, key: &Key) -> StoreResult<()> {
+        Ok(self.write(|connection, _| put(connection, key))?)
+    }
+
+    fn keys(&self) -> StoreResult<Vec<Key>> {
+        Ok(self.read(load_all)?)
+    }
+
+    fn revoke_key(&self, id: &str, at: Timestamp) -> StoreResult<bool> {
+        Ok(self.write(|connection, _| revoke(connection, id, at))?)
+    }
+
+    fn key_generation(&self) -> StoreResult<u64> {
+        Ok(self.read(|connection| {
+            number_setting(connection, "key-generation").map(i64::unsigned_abs)
+        })?)
+    }
 }

@@ -23,6 +23,7 @@ mod due_deliveries;
 mod due_runs;
 mod errors;
 mod event_params;
+mod executor_lock;
 mod fallback;
 mod idempotency;
 mod keys;
@@ -38,7 +39,6 @@ mod settings;
 mod spellings;
 mod start_rules;
 mod statistics;
-mod store;
 #[cfg(test)]
 mod tests;
 mod throttles;
@@ -47,7 +47,6 @@ mod upload;
 mod upload_history;
 mod waiting_runs;
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -56,22 +55,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use parking_lot::{FairMutex, FairMutexGuard};
 use rusqlite::{Connection, TransactionBehavior};
 
-use promoflow_model::alert::Alert;
-use promoflow_model::clock::{Clock, Timestamp};
-use promoflow_model::event::Event;
 use promoflow_model::failpoint::{self, Failpoint};
-use promoflow_model::key::Key;
-use promoflow_model::message::{ChannelKind, Message};
-use promoflow_model::pool::{Calendar, CodeGroup, Filter};
-use promoflow_model::trace_context::TraceParent;
-use promoflow_model::workflow::Workflow;
-use promoflow_store::*;
+use promoflow_store::{CommitReply, CommitUnit, StoreError};
 
 use connection::{connect, create_file};
 use errors::{Error, Result, StoreResult, damaged, read_name, skip_damaged, unreadable};
+use executor_lock::{ExecutorLock, lock_path};
 use fallback::commit_individually;
 use migrations::SCHEMA;
-use settings::{calendar, number_setting, raise_setting, set_setting, setting};
+use settings::{calendar, number_setting, raise_setting, set_setting};
 
 pub use code_groups::CodeGroupIds;
 pub use restore::{Restored, restore};

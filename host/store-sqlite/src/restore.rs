@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::backup::{io_error, with_suffix, write_atomically};
 use super::{Error, Result, SCHEMA, SqliteStore, StoreError, StoreResult, connect, migrations};
-use promoflow_store::{PromiseReport, Store};
+use promoflow_store::{InstallationStore, PromiseReport};
 
 /// The result of checking a backup.
 #[derive(Clone, Debug, PartialEq, Eq)]

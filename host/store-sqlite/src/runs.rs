@@ -1,17 +1,23 @@
 //! The launch history, and whether runs are idle.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
-    Error, Result, SqliteStore, StoreError, damaged, read_name, retry_states, unreadable,
-    waiting_runs,
+    Error, Result, SqliteStore, StoreError, StoreResult, actions, damaged, due_runs, event_params,
+    read_name, retry_states, start_rules, traces, unreadable, waiting_runs,
 };
-use promoflow_model::clock::Timestamp;
+use promoflow_model::clock::{Clock, Timestamp};
+use promoflow_model::event::Event;
 use promoflow_model::message::ChannelKind;
-use promoflow_store::{DUE_NOW, RunId, RunRow, RunState, StepRecord, WorkflowVersionId};
+use promoflow_model::trace_context::TraceParent;
+use promoflow_store::{
+    Action, ActionResult, DUE_NOW, DueRuns, EventRowId, RunId, RunRow, RunState, RunStore,
+    StartRule, StepRecord, WorkflowVersionId,
+};
 
 /// Returns the time after `now` at which the next run or delivery is due.
 pub(super) fn next_due(connection: &Connection, now: Timestamp) -> Result<Option<Timestamp>> {
@@ -194,4 +200,82 @@ fn run_row(connection: &Connection, id: RunId, row: &Row<'_>) -> Result<RunRow> 
             _ => None,
         },
     })
+}
+
+impl RunStore for SqliteStore {
+    fn due_runs(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        excluded_workflows: &[WorkflowVersionId],
+        is_excluded: &dyn Fn(RunId) -> bool,
+    ) -> StoreResult<DueRuns> {
+        Ok(self.read(|connection| {
+            due_runs::page(connection, now, limit, excluded_workflows, is_excluded)
+        })?)
+    }
+
+    fn fail_unreadable(&self, runs: &[(RunId, String)], now: Timestamp) -> StoreResult<()> {
+        Ok(self.write(|connection, _| {
+            let mut runs = runs.iter();
+            runs.try_for_each(|(run, why)| due_runs::fail_unreadable(connection, *run, why, now))
+        })?)
+    }
+
+    fn next_due(&self, now: Timestamp) -> StoreResult<Option<Timestamp>> {
+        Ok(self.read(|connection| next_due(connection, now))?)
+    }
+
+    fn are_idle(&self, first: RunId, last: RunId, now: Timestamp) -> StoreResult<bool> {
+        Ok(self.read(|connection| are_idle(connection, first, last, now))?)
+    }
+
+    fn runs(
+        &self,
+        state: Option<RunState>,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> StoreResult<Vec<RunRow>> {
+        Ok(list(self, state, before, limit)?)
+    }
+
+    fn run(&self, id: RunId) -> StoreResult<Option<(RunRow, Vec<StepRecord>)>> {
+        Ok(find_run(self, id)?)
+    }
+
+    fn segment_at(&self, run: RunId, segment: u32) -> StoreResult<Option<Timestamp>> {
+        Ok(segment_at(self, run, segment)?)
+    }
+
+    fn start_blocked_by(
+        &self,
+        event: &Event,
+        rule: &StartRule,
+        now: Timestamp,
+    ) -> StoreResult<Option<&'static str>> {
+        Ok(self.read(|connection| start_rules::start_blocked_by(connection, event, rule, now))?)
+    }
+
+    fn reply(&self, run: RunId, request: &str, reply: &str) -> StoreResult<bool> {
+        Ok(self.write(|connection, _| waiting_runs::reply(connection, run, request, reply))?)
+    }
+
+    fn apply_run_action(
+        &self,
+        id: RunId,
+        action: Action,
+        clock: &dyn Clock,
+    ) -> StoreResult<ActionResult> {
+        Ok(self.write_pool(|connection, _| {
+            actions::apply_to_run(connection, id, action, clock.now())
+        })?)
+    }
+
+    fn trace_of_run(&self, run: RunId) -> StoreResult<Option<(EventRowId, Option<TraceParent>)>> {
+        Ok(self.read(|connection| traces::of_run(connection, run))?)
+    }
+
+    fn event_params(&self, event_type: Option<&str>) -> StoreResult<BTreeSet<String>> {
+        Ok(self.read(|connection| event_params::names(connection, event_type))?)
+    }
 }

@@ -1,10 +1,16 @@
 //! The settings of an installation, as name and value.
 
+use std::path::Path;
+
 use chrono_tz::Tz;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Result, damaged};
+use super::{
+    Error, ExecutorLock, Result, SCHEMA, SqliteStore, StoreResult, audit, backup, damaged, lock,
+    lock_path,
+};
 use promoflow_model::pool::Calendar;
+use promoflow_store::{InstallationStore, Member, PromiseReport, StoreError};
 
 pub(super) fn setting(connection: &Connection, name: &str) -> Result<String> {
     connection
@@ -39,4 +45,54 @@ pub(super) fn calendar(connection: &Connection) -> Result<Calendar> {
         .parse()
         .map_err(|error| damaged("the setting `time-zone`", error))?;
     Ok(Calendar::new(zone))
+}
+
+impl InstallationStore for SqliteStore {
+    fn check_schema(&self) -> StoreResult<()> {
+        Ok(self.read(|connection| SCHEMA.check_version(connection))?)
+    }
+
+    fn installation(&self) -> StoreResult<String> {
+        Ok(self.read(|connection| setting(connection, "installation"))?)
+    }
+
+    fn calendar(&self) -> StoreResult<Calendar> {
+        Ok(self.read(calendar)?)
+    }
+
+    fn set_calendar(&self, calendar: Calendar) -> StoreResult<()> {
+        Ok(self.write(|connection, _| {
+            // The executor reloads its configuration, and units based on the old one become stale.
+            raise_setting(connection, "config-version")?;
+            set_setting(connection, "time-zone", calendar.zone().name())
+        })?)
+    }
+
+    fn try_join(&self) -> StoreResult<Option<Box<dyn Member>>> {
+        let path = lock_path(&self.path);
+        let taken = ExecutorLock::try_acquire(&path).map_err(|error| {
+            StoreError::Open(format!("cannot lock {}: {error}", path.display()))
+        })?;
+        let Some(lock) = taken else { return Ok(None) };
+        // No other process migrates the database while this one holds the lock.
+        self.check_schema()?;
+        Ok(Some(Box::new(lock)))
+    }
+
+    fn data_version(&self) -> StoreResult<u64> {
+        let watcher = lock(&self.watcher);
+        let mark: i64 = watcher
+            .prepare_cached("PRAGMA data_version")
+            .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+            .map_err(Error::from)?;
+        Ok(mark.unsigned_abs())
+    }
+
+    fn backup(&self, to: &Path) -> StoreResult<()> {
+        Ok(backup::write(self, to)?)
+    }
+
+    fn audit(&self) -> StoreResult<Vec<PromiseReport>> {
+        Ok(self.read(audit::audit)?)
+    }
 }

@@ -7,10 +7,12 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Result, code_groups, number_setting, skip_damaged};
+use super::{Result, SqliteStore, StoreResult, alerts, code_groups, number_setting, skip_damaged};
 use promoflow_model::clock::Timestamp;
+use promoflow_model::pool::CodeGroup;
 use promoflow_store::{
     ClaimCount, ClaimCountSince, ClaimId, CodeGroupCount, PoolStatistics, RunStatistics,
+    StatisticsStore,
 };
 
 pub(super) fn count(
@@ -182,4 +184,42 @@ pub(super) fn run_statistics(connection: &Connection) -> Result<RunStatistics> {
         .query_row(params![], |row| row.get(0))?;
     run_statistics.deliveries = deliveries.unsigned_abs();
     Ok(run_statistics)
+}
+
+impl StatisticsStore for SqliteStore {
+    fn pool_statistics(&self, now: Timestamp, soon: Timestamp) -> StoreResult<PoolStatistics> {
+        Ok(self.read(|connection| count(connection, now, soon))?)
+    }
+
+    fn code_groups(&self) -> StoreResult<Vec<CodeGroup>> {
+        Ok(self.read(alerts::code_groups)?)
+    }
+
+    fn count_available_between(
+        &self,
+        code_group: &CodeGroup,
+        from: Timestamp,
+        to: Timestamp,
+        limit: u64,
+    ) -> StoreResult<u64> {
+        Ok(self.read(|connection| {
+            alerts::count_available_between(connection, code_group, from, to, limit)
+        })?)
+    }
+
+    fn last_claim(&self) -> StoreResult<ClaimId> {
+        Ok(self.read(last_claim)?)
+    }
+
+    fn claimed_after(&self, after: ClaimId) -> StoreResult<ClaimCount> {
+        Ok(self.read(|connection| claimed_after(connection, after))?)
+    }
+
+    fn claimed_since(&self, since: Timestamp, limit: u64) -> StoreResult<ClaimCountSince> {
+        Ok(self.read(|connection| claimed_since(connection, since, limit))?)
+    }
+
+    fn run_statistics(&self) -> StoreResult<RunStatistics> {
+        Ok(self.read(run_statistics)?)
+    }
 }

@@ -319,7 +319,8 @@ mod tests {
     #[test]
     fn a_dry_run_does_not_block_writers() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(SqliteStore::open(&folder.path().join("shop.db")).unwrap());
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open(&folder.path().join("shop.db")).unwrap());
         let options = ImportOptions {
             dry_run: true,
             ..ImportOptions::default()

@@ -1,7 +1,6 @@
 //! The engine: the threads of a process, and the path of an event through them.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,7 +24,7 @@ use promoflow_model::alert;
 use promoflow_model::alert::Rules;
 use promoflow_model::clock::Clock;
 use promoflow_model::event::{Event, EventError};
-use promoflow_store::{ExecutorLock, RunId, Store, StoreError};
+use promoflow_store::{Member, RunId, Store, StoreError};
 use promoflow_trace::Tracer;
 
 /// Time that running segments have to finish when the engine stops. Later ones are interrupted and
@@ -56,9 +55,6 @@ pub struct EngineParts {
     pub metrics: Arc<Metrics>,
     /// The observers of what is committed.
     pub observers: Arc<Observers>,
-    /// The database file, next to which the executor lock file is created. `None` if only this
-    /// process uses the database.
-    pub database: Option<PathBuf>,
     /// Records spans; `None` if traces are not exported.
     pub tracer: Option<Arc<Tracer>>,
     /// The alert rules on the pool.
@@ -124,7 +120,7 @@ pub(super) struct Shared {
     pub(super) executor_lock_failed: AtomicBool,
     /// The executor lock. Released last: the process that acquires it treats every due delivery as
     /// idle, including one whose attempt is still running here.
-    pub(super) executor: Mutex<Option<ExecutorLock>>,
+    pub(super) executor: Mutex<Option<Box<dyn Member>>>,
     /// Wakes the poller.
     pub(super) poller_wakeup: Wakeup,
     /// Wakes the threads that wait for runs to become idle.

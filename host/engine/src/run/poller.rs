@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::engine::{POLL_INTERVAL, Shared, lock};
 use super::worker::Task;
-use promoflow_store::{ExecutorLock, StoreError, lock_path};
+use promoflow_store::StoreError;
 
 /// Interval at which the poller checks everything else while there are always due runs.
 const REFRESH_INTERVAL: Duration = Duration::from_millis(100);
@@ -26,14 +26,10 @@ impl Shared {
 
     /// Acquires the executor lock if it is available.
     pub(super) fn try_execute(&self) -> anyhow::Result<()> {
-        if let Some(database) = &self.parts.database {
-            let Some(taken) = ExecutorLock::try_acquire(&lock_path(database))? else {
-                return Ok(());
-            };
-            // No other process migrates the database while this one holds the lock.
-            self.parts.store.check_schema()?;
-            *lock(&self.executor) = Some(taken);
-        }
+        let Some(member) = self.parts.store.try_join()? else {
+            return Ok(());
+        };
+        *lock(&self.executor) = Some(member);
         self.refresh();
         self.executes.store(true, Ordering::SeqCst);
         if let Some(dispatcher) = &self.parts.dispatcher {

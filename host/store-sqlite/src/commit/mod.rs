@@ -16,14 +16,15 @@ pub(super) use effects::INSERT_CLAIM;
 
 use super::run_state::RunUpdate;
 use super::{
-    CodeGroupIds, Error, Result, attempts, contacts, damaged, number_setting, release, reuse,
-    start_rules, traces, unreadable, waiting_runs,
+    CodeGroupIds, Error, Failpoint, Result, SqliteStore, StoreResult, attempts,
+    commit_individually, contacts, damaged, failpoint, number_setting, release, reuse, start_rules,
+    traces, unreadable, waiting_runs,
 };
-use promoflow_model::clock::Timestamp;
+use promoflow_model::clock::{Clock, Timestamp};
 use promoflow_model::event::Event;
 use promoflow_store::{
-    AcceptEvent, CommitReply, CommitUnit, EventRowId, RunId, Segment, SegmentEnd, Stale,
-    WorkflowVersionId,
+    AcceptEvent, CommitReply, CommitStore, CommitUnit, EventRowId, RunId, Segment, SegmentEnd,
+    Stale, StoreError, WorkflowVersionId,
 };
 
 /// Commits units. Returns the replies, and true if codes went back to the pool.
@@ -308,5 +309,37 @@ impl CommitTx<'_> {
         }
         self.write_segment(run, number, segment)?;
         Ok(CommitReply::Done)
+    }
+}
+
+impl CommitStore for SqliteStore {
+    fn commit(&self, units: &[CommitUnit], clock: &dyn Clock) -> StoreResult<Vec<CommitReply>> {
+        let commit_units = |units: &[CommitUnit]| {
+            self.write(|connection, code_groups| {
+                let done = commit(connection, code_groups, units, clock.now())?;
+                failpoint::pass(Failpoint::InsideCommit);
+                Ok(done)
+            })
+            .map(|(replies, released)| {
+                if released {
+                    self.pool_changed();
+                }
+                replies
+            })
+        };
+        Ok(match commit_units(units) {
+            Err(
+                error @ Error(
+                    StoreError::Engine(_) | StoreError::Disk(_) | StoreError::Damaged { .. },
+                ),
+            ) if units.len() > 1 => {
+                // One of the units cannot be committed, for whatever reason; committed
+                // individually, only that one fails. A failing disk may serve the units before it
+                // fails again.
+                tracing::warn!("the batch failed and is committed unit by unit: {error}");
+                commit_individually(units, commit_units)
+            }
+            other => other,
+        }?)
     }
 }

@@ -18,15 +18,16 @@ use std::sync::MutexGuard;
 use rusqlite::{Connection, params};
 
 use super::{
-    FairMutexGuard, Result, SCHEMA, SqliteStore, StoreResult, Writer, lock, spellings,
+    FairMutexGuard, Result, SCHEMA, SqliteStore, StoreResult, Writer, dry_run, lock, spellings,
     upload_history, waiting_runs,
 };
-use promoflow_model::clock::Clock;
+use promoflow_model::clock::{Clock, Timestamp};
 use promoflow_model::failpoint;
 use promoflow_model::failpoint::Failpoint;
-use promoflow_model::pool::NewCode;
+use promoflow_model::pool::{NewCode, RowError};
 use promoflow_store::{
-    Atomicity, RowOutcome, UploadEnd, UploadHead, UploadId, UploadSession, UploadSummary,
+    Atomicity, RowOutcome, UploadEnd, UploadHead, UploadId, UploadRow, UploadSession, UploadStore,
+    UploadSummary,
 };
 
 pub(super) use batch::Batch;
@@ -215,5 +216,54 @@ fn roll_back_writer(writer: &mut Writer) {
     if let Err(error) = writer.connection.execute_batch("ROLLBACK") {
         // SQLite has already rolled back; if not, the next BEGIN fails.
         tracing::debug!(%error, "rolling back an upload");
+    }
+}
+
+impl UploadStore for SqliteStore {
+    fn begin_upload<'s>(
+        &'s self,
+        head: UploadHead,
+        clock: &'s dyn Clock,
+    ) -> StoreResult<Box<dyn UploadSession + 's>> {
+        Ok(begin(self, head, clock)?)
+    }
+
+    fn begin_dry_run<'s>(
+        &'s self,
+        clock: &'s dyn Clock,
+    ) -> StoreResult<Box<dyn UploadSession + 's>> {
+        Ok(Box::new(dry_run::DryRun::begin(self, clock)?))
+    }
+
+    fn finish_uploads(&self, clock: &dyn Clock) -> StoreResult<()> {
+        Ok(finish_accepted(self, clock)?)
+    }
+
+    fn uploads(&self, before: Option<UploadId>, limit: usize) -> StoreResult<Vec<UploadRow>> {
+        Ok(self.read(|connection| upload_history::list(connection, before, limit))?)
+    }
+
+    fn upload(&self, id: UploadId) -> StoreResult<Option<(UploadRow, Vec<RowError>)>> {
+        Ok(self.read(|connection| upload_history::find_upload(connection, id))?)
+    }
+
+    fn unused_of_upload(
+        &self,
+        id: UploadId,
+        after: &str,
+        limit: usize,
+    ) -> StoreResult<Vec<String>> {
+        Ok(self.read(|connection| upload_history::unused(connection, id, after, limit))?)
+    }
+
+    fn mark_uploads_interrupted(&self, at: Timestamp) -> StoreResult<()> {
+        Ok(self.write(|connection, _| {
+            delete_abandoned_slices(connection, at)?;
+            upload_history::mark_all_interrupted(connection, at)
+        })?)
+    }
+
+    fn mark_upload_interrupted(&self, id: UploadId, at: Timestamp) -> StoreResult<()> {
+        Ok(self.write(|connection, _| upload_history::mark_interrupted(connection, id, at))?)
     }
 }

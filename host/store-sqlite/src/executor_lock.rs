@@ -9,26 +9,30 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use promoflow_store::Member;
+
 /// The permissions of the lock file.
 #[cfg(unix)]
 const OWNER_ONLY: u32 = 0o600;
 
 /// The right to execute runs and deliveries. Released on drop.
 #[derive(Debug)]
-pub struct ExecutorLock {
+pub(super) struct ExecutorLock {
     _file: File,
 }
 
 /// Returns the path of a database's lock file.
-pub fn lock_path(database: &Path) -> PathBuf {
+pub(super) fn lock_path(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push("-executor");
     PathBuf::from(name)
 }
 
+impl Member for ExecutorLock {}
+
 impl ExecutorLock {
     /// Acquires the lock; `None` if another process holds it.
-    pub fn try_acquire(path: &Path) -> io::Result<Option<ExecutorLock>> {
+    pub(super) fn try_acquire(path: &Path) -> io::Result<Option<ExecutorLock>> {
         let file = open(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(ExecutorLock { _file: file })),

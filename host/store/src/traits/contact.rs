@@ -3,10 +3,11 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{DeliveryId, Result};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::contact::{Contact, ContactKey, NewContact};
 use promoflow_model::message::ChannelKind;
+
+use crate::{DeliveryId, Result};
 
 /// Contact look-ups that runs make.
 pub trait Directory: Send + Sync {
@@ -21,7 +22,7 @@ pub trait Directory: Send + Sync {
     fn contact(&self, name: ContactKey) -> Result<Option<Contact>>;
 }
 
-/// The contact directory; part of every [`Store`](super::Store).
+/// The contact directory; part of every [`Store`](crate::Store).
 ///
 /// It is disabled until it is first used: until then events cost nothing for it, and every look-up
 /// finds nothing. Once enabled, it covers every event so far, and each event's commit adds to it.

@@ -1,0 +1,48 @@
+//! Alerts, and the notifications that they send to webhooks.
+
+use promoflow_model::alert::Alert;
+use promoflow_model::clock::Timestamp;
+
+use crate::{
+    DeliveryState, NewNotification, Notification, NotificationId, NotificationOutcome, Result,
+    ThrottledParty,
+};
+
+/// Alerts, and the notifications that they send to webhooks.
+pub trait AlertStore: Send + Sync {
+    /// Returns every alert that was ever raised.
+    fn alerts(&self) -> Result<Vec<Alert>>;
+
+    /// Stores an alert, replacing the previous one about the same subject, together with the
+    /// notifications of its event.
+    fn save_alert(&self, alert: &Alert, notifications: &[NewNotification]) -> Result<()>;
+
+    /// Returns notifications for a webhook that may be attempted at `now`, the longest due first.
+    fn due_notifications(
+        &self,
+        webhook: &str,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Notification>>;
+
+    /// Begins an attempt to deliver a notification. Returns false if it must not be attempted any
+    /// more.
+    fn begin_notification_attempt(&self, id: NotificationId) -> Result<bool>;
+
+    /// Ends an attempt to deliver a notification. `paused`: the party that asked for a pause, and
+    /// until when.
+    fn end_notification_attempt(
+        &self,
+        id: NotificationId,
+        end: &NotificationOutcome,
+        paused: Option<(ThrottledParty<'_>, Timestamp)>,
+    ) -> Result<()>;
+
+    /// Lists notifications before notification `before`, the newest first.
+    fn notifications(
+        &self,
+        state: Option<DeliveryState>,
+        before: Option<NotificationId>,
+        limit: usize,
+    ) -> Result<Vec<Notification>>;
+}

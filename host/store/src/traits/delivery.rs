@@ -1,0 +1,52 @@
+//! The outbox: deliveries and their attempts.
+
+use std::ops::ControlFlow;
+
+use promoflow_model::clock::{Clock, Timestamp};
+use promoflow_model::message::ChannelKind;
+
+use crate::{
+    Action, ActionResult, DeliveryHistory, DeliveryId, DeliveryRow, DeliveryState, DuePage, Result,
+    ThrottledParty,
+};
+
+/// The outbox: deliveries and their attempts.
+pub trait DeliveryStore: Send + Sync {
+    /// Returns deliveries over these channels that may be attempted at `now`, except those for
+    /// which `is_excluded` is true; fewer than `limit` if their contents reach [`MAX_PAGE_BYTES`](crate::MAX_PAGE_BYTES).
+    /// Deliveries that were scheduled for a later time and new ones alternate, each kind ordered by
+    /// due time, so that neither starves the other. `scheduled_first` says which kind comes first.
+    fn due_deliveries(
+        &self,
+        kinds: &[ChannelKind],
+        now: Timestamp,
+        limit: usize,
+        scheduled_first: bool,
+        is_excluded: &dyn Fn(DeliveryId) -> bool,
+    ) -> Result<DuePage>;
+
+    /// Returns the latest `Retry-After` deadline that this provider or webhook sent.
+    fn throttled_until(&self, party: ThrottledParty<'_>) -> Result<Option<Timestamp>>;
+
+    /// Calls `visit` for each delivery after delivery `after`, the oldest first.
+    fn deliveries(
+        &self,
+        state: Option<DeliveryState>,
+        after: Option<DeliveryId>,
+        visit: &mut dyn FnMut(DeliveryRow) -> ControlFlow<()>,
+    ) -> Result<()>;
+
+    /// Returns one delivery.
+    fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>>;
+
+    /// Returns the attempts, alternatives and deadlines of a delivery.
+    fn delivery_history(&self, id: DeliveryId) -> Result<Option<DeliveryHistory>>;
+
+    /// Applies an operator's action to a delivery.
+    fn apply_delivery_action(
+        &self,
+        id: DeliveryId,
+        action: Action,
+        clock: &dyn Clock,
+    ) -> Result<ActionResult>;
+}

@@ -1,0 +1,65 @@
+//! The pool: codes, their states, and the leases on available ones.
+
+use std::ops::ControlFlow;
+
+use promoflow_model::clock::{Clock, Timestamp};
+use promoflow_model::pool::{CodeGroup, Filter};
+
+use crate::{
+    AvailableCode, CodeRow, DeliveryId, PoolCount, Position, Result, RetireResult, ReusableClaim,
+    RunId,
+};
+
+/// The pool: codes, their states, and the leases on available ones.
+pub trait PoolStore: Send + Sync {
+    /// Returns the available codes of a code group after that position, in the order of claiming.
+    fn available_codes(
+        &self,
+        code_group: &CodeGroup,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<AvailableCode>>;
+
+    /// Returns the latest code of a code group that a run has claimed, if it expires at `needed` or
+    /// later.
+    fn claim_of_run(
+        &self,
+        run: RunId,
+        code_group: &CodeGroup,
+        needed: Timestamp,
+    ) -> Result<Option<ReusableClaim>>;
+
+    /// Returns the code of a code group that a contact keeps.
+    fn claim_kept_by_contact(
+        &self,
+        contact: &str,
+        code_group: &CodeGroup,
+    ) -> Result<Option<ReusableClaim>>;
+
+    /// Returns a number that changes whenever codes are added, changed or removed other than by a
+    /// segment's commit. Earlier leases may then be out of order.
+    fn pool_generation(&self) -> Result<u64>;
+
+    /// Returns how often this process has changed the pool in that way. Free of cost; includes
+    /// every change whose call has returned.
+    fn pool_changes(&self) -> u64;
+
+    /// Calls `visit` for each matching code after code `after`, ordered by the codes' text, in constant
+    /// memory.
+    fn codes(
+        &self,
+        filter: &Filter,
+        after: Option<&str>,
+        now: Timestamp,
+        visit: &mut dyn FnMut(CodeRow) -> ControlFlow<()>,
+    ) -> Result<()>;
+
+    /// Returns one code, with the deliveries that carry it.
+    fn code(&self, code: &str) -> Result<Option<(CodeRow, Vec<DeliveryId>)>>;
+
+    /// Counts the matching codes.
+    fn count_codes(&self, filter: &Filter, now: Timestamp) -> Result<PoolCount>;
+
+    /// Retires unused codes (`retire`), or reinstates retired ones.
+    fn retire(&self, codes: &[String], retire: bool, clock: &dyn Clock) -> Result<RetireResult>;
+}
