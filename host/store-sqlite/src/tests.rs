@@ -7,8 +7,15 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use promoflow_model::clock::Timestamp;
 use promoflow_model::event::Event;
-use promoflow_model::pool::{DEFAULT_TYPE, NewCode};
+use promoflow_model::pool::{Calendar, CodeGroup, DEFAULT_TYPE, Filter, NewCode};
+use promoflow_store::{
+    AcceptEvent, Atomicity, AvailableCode, CommitStore, ConfigVersion, Exhausted,
+    InstallationStore, PoolStore, RetireResult, RowOutcome, RunId, RunStore, Segment, SegmentEnd,
+    StagedClaim, Stale, Start, StepKey, StepRecord, UploadEnd, UploadHead, UploadState,
+    UploadStore, WorkflowVersionId,
+};
 
 const NOW: Timestamp = Timestamp(1_000_000);
 
@@ -162,7 +169,7 @@ fn second_unit_that_claims_a_code_is_stale_and_leaves_nothing() {
         runs: runs.iter().flatten().copied().collect(),
     };
     assert_eq!(*again, duplicate);
-    assert_eq!(store.runs(None, 10).unwrap().len(), 1);
+    assert_eq!(store.runs(None, None, 10).unwrap().len(), 1);
     holds(&store);
 }
 
@@ -285,7 +292,7 @@ fn failed_segment_commits_its_error_and_no_claim() {
     failed.end = SegmentEnd::Failed { error: "no".into() };
     store.commit(&[accept(None, Some(failed))], &NOW).unwrap();
     assert_eq!(first(&store, &code_group(0)).unwrap().code, "A");
-    let runs = store.runs(None, 10).unwrap();
+    let runs = store.runs(None, None, 10).unwrap();
     assert_eq!(runs[0].error.as_deref(), Some("no"));
     holds(&store);
 }
@@ -559,7 +566,7 @@ fn does(store: &SqliteStore, model: &mut Model, deed: &Deed) -> Result<(), TestC
 fn agree(store: &SqliteStore, model: &Model) -> Result<(), TestCaseError> {
     let mut listed = Vec::new();
     store
-        .codes(&Filter::default(), NOW, &mut |row| {
+        .codes(&Filter::default(), None, NOW, &mut |row| {
             listed.push(row);
             ControlFlow::Continue(())
         })

@@ -48,7 +48,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
 /// Leases on a real store, next to the model.
 struct Bench {
     _folder: TempDir,
-    store: Arc<SqliteStore>,
+    store: Arc<dyn Store>,
     /// A second connection that commits claims without the engine.
     other: Connection,
     leases: Leases,
@@ -78,10 +78,10 @@ impl Bench {
     fn new() -> Bench {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("leases.db");
-        let store = Arc::new(SqliteStore::open(&path).unwrap());
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path).unwrap());
         Bench {
             other: connect(&path),
-            leases: Leases::new(Arc::clone(&store) as Arc<dyn Store>),
+            leases: Leases::new(Arc::clone(&store)),
             store,
             _folder: folder,
             free: BTreeMap::new(),
