@@ -420,7 +420,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test")]
 
     use super::*;
-    use promoflow_store::{Atomicity, Store, UploadState};
+    use promoflow_store::{Atomicity, InstallationStore, PoolStore, UploadState, UploadStore};
 
     const NOW: Timestamp = Timestamp(1_000_000);
 
