@@ -336,8 +336,7 @@ impl Promoflow {
     /// notification to a configured webhook.
     pub fn is_idle(&self) -> Result<bool> {
         let now = self.settings.clock.now();
-        let all = (RunId(i64::MIN), RunId(i64::MAX));
-        let mut idle = self.store.are_idle(all.0, all.1, now)?;
+        let mut idle = self.store.are_idle(None, now)?;
         for webhook in &self.settings.webhooks {
             idle = idle
                 && self

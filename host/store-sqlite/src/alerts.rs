@@ -142,13 +142,14 @@ impl AlertStore for SqliteStore {
         Ok(self.read(|connection| notifications::due(connection, webhook, now, limit))?)
     }
 
-    fn begin_notification_attempt(&self, id: NotificationId) -> StoreResult<bool> {
+    fn begin_notification_attempt(&self, id: NotificationId) -> StoreResult<Option<u32>> {
         Ok(self.write(|connection, _| notifications::begin(connection, id))?)
     }
 
     fn end_notification_attempt(
         &self,
         id: NotificationId,
+        attempt: u32,
         end: &NotificationOutcome,
         paused: Option<(ThrottledParty<'_>, Timestamp)>,
     ) -> StoreResult<()> {
@@ -156,7 +157,7 @@ impl AlertStore for SqliteStore {
             if let Some((party, until)) = paused {
                 throttles::put(connection, party, until)?;
             }
-            notifications::end(connection, id, end)
+            notifications::end(connection, id, attempt, end)
         })?)
     }
 

@@ -78,7 +78,7 @@ fn start(
                  WHERE id = ?1 AND state = 'pending' AND expires_at <= ?2",
             )?
             .execute(params![delivery.0, now.0, EXPIRED])?;
-        let attempt: Option<(i64, i64)> = connection
+        let attempt: Option<(u32, i64)> = connection
             .prepare_cached(
                 "UPDATE delivery SET attempts = attempts + 1
                  WHERE id = ?1 AND state = 'pending' RETURNING attempts, alternative",
@@ -94,7 +94,7 @@ fn start(
                  VALUES (?1, ?2, ?3, ?4)",
             )?
             .execute(params![delivery.0, number, now.0, alternative])?;
-        started.push(delivery);
+        started.push((delivery, number));
     }
     Ok(CommitReply::Started(started))
 }
@@ -131,7 +131,7 @@ fn skip_unsubscribed(connection: &Connection, id: DeliveryId, now: Timestamp) ->
     Ok(true)
 }
 
-/// Commits the outcome of an attempt.
+/// Commits the outcome of the present attempt of a delivery.
 fn end(connection: &Connection, end: &AttemptEnd, now: Timestamp) -> Result<()> {
     let id = end.delivery;
     let (outcome, ambiguous, state, due, mut error) = match &end.outcome {
@@ -148,16 +148,21 @@ fn end(connection: &Connection, end: &AttemptEnd, now: Timestamp) -> Result<()> 
             ("permanent", false, "failed", None, Some(error))
         }
         AttemptOutcome::Misconfigured { error, due } => {
-            return hold_back(connection, id, error, *due);
+            return hold_back(connection, end, error, *due);
         }
-        AttemptOutcome::NotStarted => return undo_start(connection, id),
+        AttemptOutcome::NotStarted => return undo_start(connection, end).map(drop),
     };
-    connection
+    let ended = connection
         .prepare_cached(
-            "UPDATE attempt SET ended_at = ?2, outcome = ?3, error = ?4, ambiguous = ?5
-             WHERE delivery = ?1 AND number = (SELECT attempts FROM delivery WHERE id = ?1)",
+            "UPDATE attempt SET ended_at = ?3, outcome = ?4, error = ?5, ambiguous = ?6
+             WHERE delivery = ?1 AND number = ?2 AND ended_at IS NULL
+                 AND number = (SELECT attempts FROM delivery WHERE id = ?1)",
         )?
-        .execute(params![id.0, now.0, outcome, error, ambiguous])?;
+        .execute(params![id.0, end.attempt, now.0, outcome, error, ambiguous])?;
+    if ended == 0 {
+        // Another executor has taken the delivery over, or the end is already stored.
+        return Ok(());
+    }
     let message;
     if let AttemptOutcome::PermanentFailure { error: why } = &end.outcome {
         match alternatives::switch_to_next(connection, id, why)? {
@@ -179,8 +184,11 @@ fn end(connection: &Connection, end: &AttemptEnd, now: Timestamp) -> Result<()> 
 }
 
 /// Undoes the start of an attempt that may not be made yet, and records why.
-fn hold_back(connection: &Connection, id: DeliveryId, error: &str, due: Timestamp) -> Result<()> {
-    undo_start(connection, id)?;
+fn hold_back(connection: &Connection, end: &AttemptEnd, error: &str, due: Timestamp) -> Result<()> {
+    if !undo_start(connection, end)? {
+        return Ok(());
+    }
+    let id = end.delivery;
     reschedule(connection, id, due)?;
     connection
         .prepare_cached("UPDATE delivery SET error = ?2 WHERE id = ?1 AND state = 'pending'")?
@@ -188,16 +196,20 @@ fn hold_back(connection: &Connection, id: DeliveryId, error: &str, due: Timestam
     Ok(())
 }
 
-/// Undoes the start of an attempt in which nothing was sent.
-fn undo_start(connection: &Connection, id: DeliveryId) -> Result<()> {
-    let deleted = connection
+/// Undoes the start of an attempt in which nothing was sent. Returns false if it is not the present
+/// attempt of its delivery.
+fn undo_start(connection: &Connection, end: &AttemptEnd) -> Result<bool> {
+    let id = end.delivery;
+    let undone = connection
         .prepare_cached(
-            "DELETE FROM attempt WHERE delivery = ?1 AND ended_at IS NULL
+            "DELETE FROM attempt WHERE delivery = ?1 AND number = ?2 AND ended_at IS NULL
                  AND number = (SELECT attempts FROM delivery WHERE id = ?1)",
         )?
-        .execute([id.0])?;
-    connection
-        .prepare_cached("UPDATE delivery SET attempts = attempts - ?2 WHERE id = ?1")?
-        .execute(params![id.0, i64::from(deleted == 1)])?;
-    Ok(())
+        .execute(params![id.0, end.attempt])?;
+    if undone == 1 {
+        connection
+            .prepare_cached("UPDATE delivery SET attempts = attempts - 1 WHERE id = ?1")?
+            .execute([id.0])?;
+    }
+    Ok(undone == 1)
 }

@@ -189,6 +189,7 @@ fn read(id: DeliveryId, kind: ChannelKind, row: &Row<'_>) -> Result<(i64, DueDel
         alternative: row.get(8)?,
         expires: Timestamp(row.get(4)?),
         attempts: row.get(5)?,
+        attempt: 0,
         hours: read_hours(id, row.get_ref(6)?.as_str_or_null().unwrap_or_default())?,
         was_scheduled: due > DUE_NOW.0,
     };

@@ -1,6 +1,6 @@
 //! Notifications: alert events that are sent to webhooks.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Result, read_name, skip_damaged};
 use promoflow_model::clock::Timestamp;
@@ -80,19 +80,21 @@ fn read(row: &Row<'_>) -> Result<Notification> {
     })
 }
 
-/// Begins an attempt. Returns false if the notification is no longer pending.
-pub(super) fn begin(connection: &Connection, id: NotificationId) -> Result<bool> {
-    let started = connection
+/// Begins an attempt and returns its number; `None` if the notification is no longer pending.
+pub(super) fn begin(connection: &Connection, id: NotificationId) -> Result<Option<u32>> {
+    Ok(connection
         .prepare_cached(
-            "UPDATE notification SET attempts = attempts + 1 WHERE id = ?1 AND state = 'pending'",
+            "UPDATE notification SET attempts = attempts + 1
+             WHERE id = ?1 AND state = 'pending' RETURNING attempts",
         )?
-        .execute(params![id.0])?;
-    Ok(started > 0)
+        .query_row(params![id.0], |row| row.get(0))
+        .optional()?)
 }
 
 pub(super) fn end(
     connection: &Connection,
     id: NotificationId,
+    attempt: u32,
     end: &NotificationOutcome,
 ) -> Result<()> {
     let (state, due, error) = match end {
@@ -104,9 +106,9 @@ pub(super) fn end(
     };
     connection
         .prepare_cached(
-            "UPDATE notification SET state = ?2, due_at = ?3, error = ?4
-             WHERE id = ?1 AND state = 'pending'",
+            "UPDATE notification SET state = ?3, due_at = ?4, error = ?5
+             WHERE id = ?1 AND attempts = ?2 AND state = 'pending'",
         )?
-        .execute(params![id.0, <&str>::from(state), due, error])?;
+        .execute(params![id.0, attempt, <&str>::from(state), due, error])?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The launch history, and whether runs are idle.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::OnceLock;
 
 use rusqlite::types::ValueRef;
@@ -38,23 +38,23 @@ fn channels() -> &'static str {
     NAMES.get_or_init(|| serde_json::json!(ChannelKind::ALL).to_string())
 }
 
-pub(super) fn are_idle(
-    connection: &Connection,
-    first: RunId,
-    last: RunId,
-    now: Timestamp,
-) -> Result<bool> {
-    // `+` makes the planner use the small indexes of due rows.
-    let is_busy: bool = connection
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM run WHERE due_at <= ?3 AND +id BETWEEN ?1 AND ?2)
-                 OR EXISTS (SELECT 1 FROM json_each(?4) AS kind CROSS JOIN delivery
-                     WHERE channel = kind.value AND due_at <= ?3 AND +run BETWEEN ?1 AND ?2)",
-        )?
-        .query_row(params![first.0, last.0, now.0, channels()], |row| {
-            row.get(0)
-        })?;
-    Ok(!is_busy)
+/// Returns true if nothing of these runs, or of any run, is due.
+fn are_idle(connection: &Connection, runs: Option<&[RunId]>, now: Timestamp) -> Result<bool> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id FROM run WHERE due_at <= ?1
+         UNION ALL SELECT run FROM json_each(?2) AS kind CROSS JOIN delivery
+             WHERE channel = kind.value AND due_at <= ?1",
+    )?;
+    let mut rows = statement.query(params![now.0, channels()])?;
+    let mut wanted: Option<HashSet<i64>> = None;
+    while let Some(row) = rows.next()? {
+        let Some(runs) = runs else { return Ok(false) };
+        let wanted = wanted.get_or_insert_with(|| runs.iter().map(|run| run.0).collect());
+        if wanted.contains(&row.get(0)?) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn run_rows() -> String {
@@ -226,8 +226,8 @@ impl RunStore for SqliteStore {
         Ok(self.read(|connection| next_due(connection, now))?)
     }
 
-    fn are_idle(&self, first: RunId, last: RunId, now: Timestamp) -> StoreResult<bool> {
-        Ok(self.read(|connection| are_idle(connection, first, last, now))?)
+    fn are_idle(&self, runs: Option<&[RunId]>, now: Timestamp) -> StoreResult<bool> {
+        Ok(self.read(|connection| are_idle(connection, runs, now))?)
     }
 
     fn runs(

@@ -6,6 +6,8 @@
 //! implementation that is embedded. The types in `model` are the data that callers and the store
 //! exchange.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod model;
 mod traits;

@@ -254,6 +254,7 @@ impl ChannelQueue {
         let queue = std::mem::take(&mut lock(&self.state).queue);
         let ends = queue.into_iter().map(|delivery| AttemptEnd {
             delivery: delivery.id,
+            attempt: delivery.attempt,
             outcome: AttemptOutcome::NotStarted,
         });
         ends.collect()

@@ -52,6 +52,7 @@ pub(super) fn run(channel_queue: &ChannelQueue, context: &Arc<DispatcherContext>
         }
         channel_queue.record_end(AttemptEnd {
             delivery: delivery.id,
+            attempt: delivery.attempt,
             outcome,
         });
     }

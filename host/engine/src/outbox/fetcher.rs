@@ -1,7 +1,7 @@
 //! The fetcher of a channel queue: fetches due deliveries and commits the start and the end of each
 //! attempt.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -322,9 +322,13 @@ impl Fetcher {
             return Ok(true);
         }
         failpoint::pass(Failpoint::AfterAttemptStart);
-        self.in_flight.extend(&started);
-        let begun = |delivery: &DueDelivery| started.contains(&delivery.id);
-        let deliveries: Vec<_> = deliveries.into_iter().filter(begun).collect();
+        let started: HashMap<DeliveryId, u32> = started.into_iter().collect();
+        self.in_flight.extend(started.keys());
+        let begun = |mut delivery: DueDelivery| {
+            delivery.attempt = *started.get(&delivery.id)?;
+            Some(delivery)
+        };
+        let deliveries: Vec<_> = deliveries.into_iter().filter_map(begun).collect();
         self.queued_at = Instant::now();
         for _ in 0..self.channel_queue.queue(deliveries) {
             self.spawn_worker();

@@ -83,9 +83,9 @@ impl WebhookWorker {
             }) {
                 continue;
             }
-            if !self.store.begin_notification_attempt(notification.id)? {
+            let Some(attempt) = self.store.begin_notification_attempt(notification.id)? else {
                 continue;
-            }
+            };
             failpoint::pass(Failpoint::AfterAttemptStart);
             // An attempt that takes too long has no recorded end and is repeated after the next
             // start.
@@ -113,7 +113,7 @@ impl WebhookWorker {
             }
             let paused = asked.map(|until| (side, until));
             self.store
-                .end_notification_attempt(notification.id, &end, paused)?;
+                .end_notification_attempt(notification.id, attempt, &end, paused)?;
             if let Some(until) = asked {
                 throttle.extend(until);
                 return Ok(());

@@ -268,14 +268,15 @@ impl Engine {
 
     /// Blocks until these runs are idle: no segment of them can run now, and no delivery is due.
     pub fn wait_idle(&self, runs: &[RunId]) -> Result<(), StoreError> {
-        let (Some(&first), Some(&last)) = (runs.iter().min(), runs.iter().max()) else {
-            return Ok(());
-        };
+        self.wait_until_idle(Some(runs))
+    }
+
+    fn wait_until_idle(&self, runs: Option<&[RunId]>) -> Result<(), StoreError> {
         let shared = &self.shared;
         let mut seen = 0;
         loop {
             let now = shared.parts.clock.now();
-            if shared.parts.store.are_idle(first, last, now)? {
+            if shared.parts.store.are_idle(runs, now)? {
                 return Ok(());
             }
             shared.progress.wait(&mut seen, POLL_INTERVAL);
@@ -284,7 +285,7 @@ impl Engine {
 
     /// Blocks until the whole database is idle.
     pub fn wait_all_idle(&self) -> Result<(), StoreError> {
-        self.wait_idle(&[RunId(i64::MIN), RunId(i64::MAX)])
+        self.wait_until_idle(None)
     }
 
     /// Evaluates the alert rules and returns after the events of raised alerts are stored. Does

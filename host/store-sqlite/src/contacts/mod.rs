@@ -3,8 +3,6 @@
 mod contact_overlay;
 mod event_contacts;
 mod suppressions;
-#[cfg(test)]
-mod tests;
 mod upload;
 mod upsert;
 

@@ -345,8 +345,9 @@ pub enum CommitReply {
     },
     /// The id belongs to another event, so this one is rejected.
     Conflict,
-    /// These attempts have begun. The other deliveries were cancelled or have expired.
-    Started(Vec<DeliveryId>),
+    /// These attempts have begun, each with its number. The other deliveries were cancelled or have
+    /// expired.
+    Started(Vec<(DeliveryId, u32)>),
     /// Committed.
     Done,
     /// The database rejected the unit; nothing of it is stored.

@@ -95,11 +95,14 @@ pub enum ThrottledParty<'s> {
     Webhook(&'s str),
 }
 
-/// The end of an attempt to deliver.
+/// The end of an attempt to deliver. It is ignored if that attempt is not the present one of its
+/// delivery: another executor has taken the delivery over.
 #[derive(Clone, Debug)]
 pub struct AttemptEnd {
     /// The delivery.
     pub delivery: DeliveryId,
+    /// The number of the attempt, from its start.
+    pub attempt: u32,
     /// The outcome.
     pub outcome: AttemptOutcome,
 }
@@ -213,6 +216,8 @@ pub struct DueDelivery {
     pub hours: Option<AllowedHours>,
     /// The attempts with this alternative so far, or since an operator restarted the delivery.
     pub attempts: u32,
+    /// The number of the attempt that was started last, from 1; 0 before the first.
+    pub attempt: u32,
     /// True if it was scheduled for a later time: a retry, or the start of its hours.
     pub was_scheduled: bool,
 }

@@ -25,15 +25,16 @@ pub trait AlertStore: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Notification>>;
 
-    /// Begins an attempt to deliver a notification. Returns false if it must not be attempted any
-    /// more.
-    fn begin_notification_attempt(&self, id: NotificationId) -> Result<bool>;
+    /// Begins an attempt to deliver a notification, and returns its number; `None` if it must not be
+    /// attempted any more.
+    fn begin_notification_attempt(&self, id: NotificationId) -> Result<Option<u32>>;
 
-    /// Ends an attempt to deliver a notification. `paused`: the party that asked for a pause, and
-    /// until when.
+    /// Ends an attempt to deliver a notification; ignored if it is not the present one. `paused`: the
+    /// party that asked for a pause, and until when.
     fn end_notification_attempt(
         &self,
         id: NotificationId,
+        attempt: u32,
         end: &NotificationOutcome,
         paused: Option<(ThrottledParty<'_>, Timestamp)>,
     ) -> Result<()>;

@@ -31,9 +31,9 @@ pub trait RunStore: Send + Sync {
     /// Returns the time after `now` at which the next run or delivery is due.
     fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>>;
 
-    /// Returns true if the runs from `first` to `last` are idle at `now`: no run may continue, and
+    /// Returns true if these runs, or all runs if `None`, are idle at `now`: no run may continue, and
     /// none of their deliveries is due. A delivery that is to be retried is due later.
-    fn are_idle(&self, first: RunId, last: RunId, now: Timestamp) -> Result<bool>;
+    fn are_idle(&self, runs: Option<&[RunId]>, now: Timestamp) -> Result<bool>;
 
     /// Lists runs before run `before`, the newest first.
     fn runs(

@@ -1,23 +1,13 @@
-//! Tests of contacts that every store must pass: they only use the trait.
+//! Contacts: names, rows of uploads, consent.
 
 use std::ops::ControlFlow;
 
 use serde_json::json;
-use tempfile::TempDir;
 
-use crate::SqliteStore;
-use promoflow_model::clock::Timestamp;
+use super::{Fixture, Harness, NOW, segment};
+use crate::{ContactOutcome, Store};
 use promoflow_model::contact::{AddressKind, Contact, ContactKey, NewContact};
 use promoflow_model::message::ChannelKind;
-use promoflow_store::{ContactOutcome, Store};
-
-const NOW: Timestamp = Timestamp(1_000_000);
-
-fn store() -> (TempDir, Box<dyn Store>) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&folder.path().join("store.db")).unwrap();
-    (folder, Box::new(store))
-}
 
 fn row() -> NewContact {
     NewContact::default()
@@ -95,9 +85,10 @@ fn ids(store: &dyn Store, after: Option<&str>) -> Vec<String> {
     ids
 }
 
-#[test]
-fn finds_a_contact_by_each_of_its_names() {
-    let (_folder, store) = store();
+/// Ids, external ids and addresses are names of a contact.
+pub fn finds_a_contact_by_each_of_its_names<H: Harness>() {
+    let harness = H::create();
+    let store = harness.store();
     let ann = row()
         .id("A-1")
         .external("shop-7")
@@ -105,7 +96,7 @@ fn finds_a_contact_by_each_of_its_names() {
         .phone("+38 050 123-45-67")
         .at(AddressKind::Telegram, "tg-1")
         .field("firstName", "Ann");
-    assert_eq!(upsert(&*store, &[ann]), [ContactOutcome::Inserted]);
+    assert_eq!(upsert(store, &[ann]), [ContactOutcome::Inserted]);
     for name in [
         "A-1",
         "shop-7",
@@ -114,26 +105,27 @@ fn finds_a_contact_by_each_of_its_names() {
         "+380501234567",
         "tg-1",
     ] {
-        let found = any(&*store, name).unwrap_or_else(|| panic!("{name}"));
+        let found = any(store, name).unwrap_or_else(|| panic!("{name}"));
         assert_eq!(found.id, "A-1");
     }
-    let ann = any(&*store, "A-1").unwrap();
+    let ann = any(store, "A-1").unwrap();
     assert_eq!(ann.address(ChannelKind::Email), Some("Ann@Example.com"));
     assert_eq!(ann.address(ChannelKind::Viber), Some("+380501234567"));
     assert_eq!(ann.address(ChannelKind::WebPush), None);
     assert_eq!(ann.fields["firstName"], "Ann");
     for nobody in ["a-1", "bob@example.com", "380501234568", ""] {
-        assert_eq!(any(&*store, nobody), None, "{nobody}");
+        assert_eq!(any(store, nobody), None, "{nobody}");
     }
     let token = ContactKey::Address(AddressKind::WebPush, "tg-1".into());
     assert_eq!(store.contact(token).unwrap(), None);
 }
 
-#[test]
-fn row_updates_only_what_it_states_of_its_contact() {
-    let (_folder, store) = store();
+/// What a row leaves out stays as it is.
+pub fn row_updates_only_what_it_states_of_its_contact<H: Harness>() {
+    let harness = H::create();
+    let store = harness.store();
     upsert(
-        &*store,
+        store,
         &[row().email("ann@example.com").field("city", "Kyiv")],
     );
     let again = row()
@@ -141,61 +133,60 @@ fn row_updates_only_what_it_states_of_its_contact() {
         .phone("+380501234567")
         .field("name", "Ann");
     assert_eq!(
-        upsert(&*store, std::slice::from_ref(&again)),
+        upsert(store, std::slice::from_ref(&again)),
         [ContactOutcome::Updated]
     );
-    assert_eq!(upsert(&*store, &[again]), [ContactOutcome::Unchanged]);
-    let ann = any(&*store, "+380501234567").unwrap();
+    assert_eq!(upsert(store, &[again]), [ContactOutcome::Unchanged]);
+    let ann = any(store, "+380501234567").unwrap();
     assert_eq!(json!(ann.fields), json!({ "city": "Kyiv", "name": "Ann" }));
     assert_eq!(ann.address(ChannelKind::Email), Some("ANN@example.com"));
 
     // An external id turns an anonymous contact into a known one, and keeps two contacts apart.
-    upsert(&*store, &[row().external("7").email("ann@example.com")]);
-    assert_eq!(any(&*store, "7").unwrap().id, ann.id);
+    upsert(store, &[row().external("7").email("ann@example.com")]);
+    assert_eq!(any(store, "7").unwrap().id, ann.id);
     let other = row().external("8").email("ann@example.com");
-    assert_eq!(upsert(&*store, &[other]), [ContactOutcome::Inserted]);
-    assert_ne!(any(&*store, "8").unwrap().id, ann.id);
-    assert_eq!(any(&*store, "ann@example.com").unwrap().id, ann.id);
+    assert_eq!(upsert(store, &[other]), [ContactOutcome::Inserted]);
+    assert_ne!(any(store, "8").unwrap().id, ann.id);
+    assert_eq!(any(store, "ann@example.com").unwrap().id, ann.id);
 }
 
-#[test]
-fn ids_and_external_ids_are_unique() {
-    let (_folder, store) = store();
-    upsert(&*store, &[row().id("2").email("two@example.com")]);
+/// No two contacts share an id or an external id.
+pub fn ids_and_external_ids_are_unique<H: Harness>() {
+    let harness = H::create();
+    let store = harness.store();
+    upsert(store, &[row().id("2").email("two@example.com")]);
     upsert(
-        &*store,
+        store,
         &[row().email("one@example.com"), row().email("x@example.com")],
     );
-    let all = ids(&*store, None);
+    let all = ids(store, None);
     assert_eq!(all.len(), 3);
     let mut unique = all.clone();
     unique.sort();
     unique.dedup();
     assert_eq!(unique.len(), 3, "{all:?}");
-    assert_eq!(ids(&*store, Some(&all[0])), all[1..]);
-    assert_eq!(ids(&*store, Some("nobody")), Vec::<String>::new());
+    assert_eq!(ids(store, Some(&all[0])), all[1..]);
+    assert_eq!(ids(store, Some("nobody")), Vec::<String>::new());
 
-    upsert(&*store, &[row().id("A").external("7")]);
-    let clash = upsert(
-        &*store,
-        &[row().id("B").external("7").email("b@example.com")],
-    );
+    upsert(store, &[row().id("A").external("7")]);
+    let clash = upsert(store, &[row().id("B").external("7").email("b@example.com")]);
     assert_eq!(
         clash,
         [ContactOutcome::Conflict {
             contact: "A".into()
         }]
     );
-    assert_eq!(any(&*store, "B"), None);
+    assert_eq!(any(store, "B"), None);
 }
 
-#[test]
-fn rows_undo_unsubscriptions_only_if_asked_to() {
-    let (_folder, store) = store();
+/// An unsubscription outlasts uploads.
+pub fn rows_undo_unsubscriptions_only_if_asked_to<H: Harness>() {
+    let harness = H::create();
+    let store = harness.store();
     let says = |given| row().id("A").says(ChannelKind::Email, given);
-    upsert(&*store, &[says(true)]);
+    upsert(store, &[says(true)]);
     assert!(
-        !any(&*store, "A")
+        !any(store, "A")
             .unwrap()
             .has_unsubscribed(ChannelKind::Email)
     );
@@ -206,27 +197,23 @@ fn rows_undo_unsubscriptions_only_if_asked_to() {
             .unwrap()
             .has_unsubscribed(ChannelKind::Email)
     );
-    assert_eq!(upsert(&*store, &[says(true)]), [ContactOutcome::Unchanged]);
+    assert_eq!(upsert(store, &[says(true)]), [ContactOutcome::Unchanged]);
     assert!(
-        any(&*store, "A")
+        any(store, "A")
             .unwrap()
             .has_unsubscribed(ChannelKind::Email)
     );
-    assert!(
-        !any(&*store, "A")
-            .unwrap()
-            .has_unsubscribed(ChannelKind::Sms)
-    );
-    let outcomes = put_with(&*store, &[says(true)], true);
+    assert!(!any(store, "A").unwrap().has_unsubscribed(ChannelKind::Sms));
+    let outcomes = put_with(store, &[says(true)], true);
     assert_eq!(outcomes, [ContactOutcome::Updated]);
     assert!(
-        !any(&*store, "A")
+        !any(store, "A")
             .unwrap()
             .has_unsubscribed(ChannelKind::Email)
     );
-    assert_eq!(upsert(&*store, &[says(false)]), [ContactOutcome::Updated]);
+    assert_eq!(upsert(store, &[says(false)]), [ContactOutcome::Updated]);
     assert!(
-        any(&*store, "A")
+        any(store, "A")
             .unwrap()
             .has_unsubscribed(ChannelKind::Email)
     );
@@ -234,17 +221,59 @@ fn rows_undo_unsubscriptions_only_if_asked_to() {
     assert_eq!(nobody.unwrap(), None);
 }
 
-#[test]
-fn rolled_back_atomic_upload_leaves_nothing() {
-    let (_folder, store) = store();
+/// An atomic upload that does not finish leaves nothing.
+pub fn rolled_back_atomic_upload_leaves_nothing<H: Harness>() {
+    let harness = H::create();
+    let store = harness.store();
     let mut session = store.begin_contacts(true, false, NOW).unwrap();
     session.batch(&[row().id("A")]).unwrap();
     session.roll_back().unwrap();
     let session = store.begin_contacts(true, false, NOW).unwrap();
     drop(session);
-    assert_eq!(ids(&*store, None), Vec::<String>::new());
+    assert_eq!(ids(store, None), Vec::<String>::new());
     let mut session = store.begin_contacts(true, false, NOW).unwrap();
     session.batch(&[row().id("B")]).unwrap();
     session.finish().unwrap();
-    assert_eq!(ids(&*store, None), ["B"]);
+    assert_eq!(ids(store, None), ["B"]);
+}
+
+/// Events add contacts once the directory is enabled, and an unsubscribed recipient gets nothing.
+pub fn events_add_contacts<H: Harness>() {
+    let fixture = Fixture::<H>::new();
+    let store = fixture.store();
+    let event = |id: &str| {
+        let mut event = promoflow_model::event::Event::new("birthday", "ann@example.com");
+        event.id = Some(id.into());
+        fixture.accept_event(event, None, None)
+    };
+    fixture.commit(&[event("before")]);
+    store.enable_contacts().unwrap();
+    assert!(store.contacts_enabled().unwrap());
+    let ann = any(store, "ann@example.com").unwrap();
+    let stated = row().email("ann@example.com");
+    let found = store.contact_of("ann@example.com", &stated).unwrap();
+    assert_eq!(found.map(|found| found.id), Some(ann.id.clone()));
+    let overlay = store.contact_overlay().unwrap();
+    let key = ContactKey::Any("ann@example.com".into());
+    assert!(overlay.contact(key).unwrap().is_some());
+
+    let mut first = segment(None, Vec::new());
+    first.deliveries = vec![super::fixture::delivery("Hello")];
+    fixture.start(Some(first));
+    let suppressed = || store.is_suppressed(ChannelKind::Email, "ann@example.com");
+    assert!(!suppressed().unwrap());
+    let delivery = fixture.only_delivery();
+    assert!(store.record_unsubscribe(delivery, NOW).unwrap());
+    assert!(suppressed().unwrap());
+    assert!(
+        !store
+            .record_unsubscribe(crate::DeliveryId(99), NOW)
+            .unwrap()
+    );
+    fixture.attempts(crate::AttemptBatch {
+        starts: vec![delivery],
+        ..crate::AttemptBatch::default()
+    });
+    let row = store.delivery(delivery).unwrap().unwrap();
+    assert_eq!(row.state, crate::DeliveryState::Cancelled);
 }

@@ -1,0 +1,98 @@
+//! The conformance suite: what every engine behind [`Store`] must do.
+//!
+//! An engine implements [`Harness`] in its tests and lists the cases with
+//! [`conformance_tests`](crate::conformance_tests), which makes each case a test of its own:
+//!
+//! ```ignore
+//! struct Sqlite { folder: TempDir, store: SqliteStore }
+//! impl Harness for Sqlite { /* create, store, reopen */ }
+//! promoflow_store::conformance_tests!(Sqlite);
+//! ```
+//!
+//! The cases only use the traits. Their names begin with the promise that they test.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "tests"
+)]
+
+pub mod configuration;
+pub mod contacts;
+pub mod deliveries;
+mod fixture;
+pub mod installation;
+pub mod pool;
+pub mod pool_model;
+pub mod records;
+pub mod runs;
+pub mod units;
+pub mod uploads;
+
+pub use fixture::{Fixture, NOW, claim, code_group, head, row, segment};
+
+use crate::Store;
+
+/// Access to an engine under test.
+pub trait Harness: Sized {
+    /// Creates a new, empty store.
+    fn create() -> Self;
+
+    /// Returns the store.
+    fn store(&self) -> &dyn Store;
+
+    /// Opens the store again, as the next process does after this one has ended in any way.
+    #[must_use]
+    fn reopen(self) -> Self;
+}
+
+/// Makes every case of the conformance suite a test of the engine with this [`Harness`].
+#[macro_export]
+macro_rules! conformance_tests {
+    (@cases $harness:ty: $($module:ident: $($case:ident),+;)+) => {
+        $(mod $module {
+            use super::*;
+            $(
+                #[test]
+                fn $case() {
+                    $crate::conformance::$module::$case::<$harness>();
+                }
+            )+
+        })+
+    };
+    ($harness:ty) => {
+        $crate::conformance_tests! { @cases $harness:
+            configuration: each_change_is_a_version, workflows_are_paused_and_resumed,
+                blocks_are_stored_by_digest;
+            contacts: finds_a_contact_by_each_of_its_names,
+                row_updates_only_what_it_states_of_its_contact, ids_and_external_ids_are_unique,
+                rows_undo_unsubscriptions_only_if_asked_to, rolled_back_atomic_upload_leaves_nothing,
+                events_add_contacts;
+            deliveries: p3_attempts_are_recorded_before_they_are_made,
+                p4_code_of_an_attempted_delivery_is_kept,
+                p4_code_of_a_refused_delivery_is_released, p8_delivery_expires_with_its_code,
+                permanent_failure_switches_to_the_alternative,
+                failed_deliveries_are_restarted_and_listed;
+            installation: identity_calendar_and_schema, only_one_member_executes,
+                p7_everything_acknowledged_survives_a_restart;
+            pool: p9_unused_codes_are_only_retired, lists_and_counts_by_filter,
+                claims_are_counted, kept_codes_are_found;
+            pool_model: p6_pool_matches_a_plain_table;
+            records: keys_are_added_and_revoked, responses_are_stored_once,
+                alerts_and_notifications;
+            runs: p2_failed_attempts_keep_no_effects, p4_cancelled_run_releases_its_code,
+                p5_event_is_accepted_once, p5_start_rules_hold_in_one_batch, stop_event_ends_a_run,
+                waiting_runs_get_codes_in_order, reply_wakes_its_run, listings_and_traces;
+            units: p1_second_unit_that_claims_a_code_is_stale_and_leaves_nothing,
+                p8_code_that_expires_at_commit_time_is_stale,
+                exhausted_is_stale_if_a_suitable_code_is_available,
+                p2_commits_a_segment_once_and_only_for_an_active_run,
+                p2_failed_segment_commits_its_error_and_no_claim,
+                unit_of_another_configuration_is_stale;
+            uploads: rolled_back_or_dropped_atomic_upload_leaves_nothing,
+                dry_run_blocks_nothing_and_is_never_blocked, history_and_interruption,
+                unused_codes_of_an_upload;
+        }
+    };
+}

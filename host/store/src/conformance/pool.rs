@@ -1,0 +1,120 @@
+//! The pool: states of codes, listings, counts.
+
+use std::ops::ControlFlow;
+
+use super::{Fixture, Harness, NOW, code_group, row, segment};
+use crate::{Atomicity, StagedReuse};
+use promoflow_model::clock::Timestamp;
+use promoflow_model::pool::Filter;
+
+/// A retired code stays in the pool and can be reinstated; a used one can be neither.
+pub fn p9_unused_codes_are_only_retired<H: Harness>() {
+    let fixture = Fixture::<H>::new();
+    let store = fixture.store();
+    fixture.add_codes(&["A", "B"]);
+    let claims = vec![fixture.claim_first()];
+    fixture.start(Some(segment(None, claims)));
+    let (changes, generation) = (store.pool_changes(), store.pool_generation().unwrap());
+    let codes = ["A", "B", "X"].map(str::to_owned);
+    let retired = store.retire(&codes, true, &NOW).unwrap();
+    assert_eq!(retired.retired, 1);
+    assert_eq!(retired.already_used, ["A"]);
+    assert_eq!(retired.unknown, ["X"]);
+    assert!(store.pool_changes() > changes);
+    assert!(store.pool_generation().unwrap() > generation);
+    let (row, _) = store.code("B").unwrap().unwrap();
+    assert!(row.in_use && row.used_by.is_none());
+    assert!(fixture.first(&code_group(0)).is_none());
+    store.retire(&codes, false, &NOW).unwrap();
+    assert_eq!(fixture.first(&code_group(0)).unwrap().code, "B");
+    fixture.audit();
+}
+
+/// Listings start after a code, and counts agree with them.
+pub fn lists_and_counts_by_filter<H: Harness>() {
+    let fixture = Fixture::<H>::new();
+    let store = fixture.store();
+    let mut rows = vec![
+        row("A", Some(NOW.0 - 1)),
+        row("B", Some(NOW.0 + 10)),
+        row("C", None),
+    ];
+    rows[2].discount = Some(20);
+    fixture.upload(&[rows], Atomicity::Batches);
+    let list = |filter: &Filter, after| {
+        let mut codes = Vec::new();
+        store
+            .codes(filter, after, NOW, &mut |row| {
+                codes.push(row.code);
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        codes
+    };
+    let all = Filter::default();
+    assert_eq!(list(&all, None), ["A", "B", "C"]);
+    assert_eq!(list(&all, Some("A")), ["B", "C"]);
+    let discounted = Filter {
+        discount: Some(20),
+        ..Filter::default()
+    };
+    assert_eq!(list(&discounted, None), ["C"]);
+    let count = store.count_codes(&all, NOW).unwrap();
+    assert_eq!((count.total, count.available, count.expired), (3, 2, 1));
+    assert_eq!(
+        store.code_groups().unwrap(),
+        [code_group(0), code_group(20)]
+    );
+    let between =
+        |to| store.count_available_between(&code_group(0), NOW, Timestamp(NOW.0 + to), 10);
+    assert_eq!((between(9).unwrap(), between(10).unwrap()), (0, 1));
+    let soon = Timestamp(NOW.0 + 10);
+    let groups = store.pool_statistics(NOW, soon).unwrap().code_groups;
+    assert_eq!((groups[0].available, groups[0].expired), (1, 1));
+    assert_eq!(groups[0].expiring, 1);
+    assert_eq!(groups[1].available, 1);
+}
+
+/// Each claim is counted once after a mark and since a time.
+pub fn claims_are_counted<H: Harness>() {
+    let fixture = Fixture::<H>::new();
+    let store = fixture.store();
+    fixture.add_codes(&["A", "B", "C"]);
+    let claims = || vec![fixture.claim_first()];
+    fixture.start(Some(segment(None, claims())));
+    let mark = store.last_claim().unwrap();
+    assert!(store.claimed_after(mark).unwrap().code_groups.is_empty());
+    fixture.start(Some(segment(None, claims())));
+    let claimed = store.claimed_after(mark).unwrap();
+    assert_eq!(claimed.code_groups[&code_group(0)], 1);
+    assert_eq!(claimed.last, store.last_claim().unwrap());
+    let since = store.claimed_since(NOW, 10).unwrap();
+    assert_eq!(since.code_groups[&code_group(0)], 2);
+    assert_eq!(
+        store.claimed_since(NOW, 1).unwrap().code_groups[&code_group(0)],
+        1
+    );
+    let counts = store.run_statistics().unwrap();
+    assert_eq!((counts.completed, counts.running), (2, 0));
+}
+
+/// A run finds the code that it claimed, and a contact the one that it keeps.
+pub fn kept_codes_are_found<H: Harness>() {
+    let fixture = Fixture::<H>::new();
+    let store = fixture.store();
+    fixture.add_codes(&["A"]);
+    let mut staged = segment(None, vec![fixture.claim_first()]);
+    staged.reuses = vec![StagedReuse {
+        contact: "ann".into(),
+        code_group: code_group(0),
+        found: None,
+        replaced_by: Some(0),
+    }];
+    let run = fixture.start(Some(staged));
+    let of_run = store.claim_of_run(run, &code_group(0), NOW).unwrap();
+    assert_eq!(of_run.as_ref().unwrap().code.code, "A");
+    let kept = store.claim_kept_by_contact("ann", &code_group(0)).unwrap();
+    assert_eq!(kept, of_run);
+    let other = store.claim_kept_by_contact("bob", &code_group(0));
+    assert_eq!(other.unwrap(), None);
+}

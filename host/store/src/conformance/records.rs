@@ -1,0 +1,124 @@
+//! Keys, stored responses, alerts and notifications.
+
+use serde_json::Map;
+
+use super::{Harness, NOW, code_group};
+use crate::{DeliveryState, NewNotification, NotificationOutcome, StoredResponse, ThrottledParty};
+use promoflow_model::alert::{Alert, Kind, Level, Subject};
+use promoflow_model::clock::Timestamp;
+use promoflow_model::key::{Key, Scope};
+
+/// A key is revoked once, and every change raises the generation.
+pub fn keys_are_added_and_revoked<H: Harness>() {
+    let harness = H::create();
+    let store = harness.store();
+    let key = Key {
+        id: "k".into(),
+        hash: [7; 32],
+        scopes: vec![Scope::Codes, Scope::Events],
+        created: NOW,
+        revoked: None,
+    };
+    let start = store.key_generation().unwrap();
+    store.add_key(&key).unwrap();
+    assert_eq!(store.keys().unwrap(), [key]);
+    let added = store.key_generation().unwrap();
+    assert!(added > start);
+    let later = Timestamp(NOW.0 + 5);
+    assert!(store.revoke_key("k", NOW).unwrap());
+    assert!(store.revoke_key("k", later).unwrap());
+    assert_eq!(store.keys().unwrap()[0].revoked, Some(NOW));
+    assert!(store.key_generation().unwrap() > added);
+    assert!(!store.revoke_key("unknown", NOW).unwrap());
+}
+
+/// The first response under a key stays until it is too old.
+pub fn responses_are_stored_once<H: Harness>() {
+    let harness = H::create();
+    let store = harness.store();
+    let response = |status| StoredResponse {
+        fingerprint: [1; 32],
+        status,
+        content_type: Some("application/json".into()),
+        location: None,
+        body: b"{}".to_vec(),
+    };
+    let since = Timestamp(NOW.0 - 10);
+    for status in [201, 500] {
+        store
+            .store_response("k", "i", &response(status), NOW, since)
+            .unwrap();
+    }
+    let found = |key, since| store.stored_response(key, "i", since).unwrap();
+    assert_eq!(found("k", since), Some(response(201)));
+    assert_eq!(found("k", Timestamp(NOW.0 + 1)), None);
+    assert_eq!(found("other", since), None);
+}
+
+/// An alert and its notifications are stored together; a notification is attempted until an attempt
+/// ends it, and the end of an earlier attempt changes nothing.
+pub fn alerts_and_notifications<H: Harness>() {
+    let harness = H::create();
+    let store = harness.store();
+    let mut alert = Alert {
+        subject: Subject {
+            kind: Kind::Available,
+            code_group: code_group(10),
+            level: Level::Warning,
+        },
+        raised: true,
+        sequence: 1,
+        notified: false,
+        params: Map::new(),
+        at: NOW,
+    };
+    let notification = NewNotification {
+        webhook: "ops".into(),
+        event: "{}".into(),
+    };
+    store
+        .save_alert(&alert, std::slice::from_ref(&notification))
+        .unwrap();
+    assert_eq!(store.alerts().unwrap(), std::slice::from_ref(&alert));
+    alert.raised = false;
+    store.save_alert(&alert, &[notification]).unwrap();
+    assert_eq!(store.alerts().unwrap(), [alert]);
+
+    let due = |now| store.due_notifications("ops", now, 10).unwrap();
+    let (one, two) = (due(NOW)[0].id, due(NOW)[1].id);
+    assert!(
+        store
+            .due_notifications("other", NOW, 10)
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(store.begin_notification_attempt(one).unwrap(), Some(1));
+    let later = Timestamp(NOW.0 + 50);
+    let failed = NotificationOutcome::RetryableFailure {
+        due: later,
+        error: "busy".into(),
+    };
+    let paused = Some((ThrottledParty::Webhook("ops"), later));
+    store
+        .end_notification_attempt(one, 1, &failed, paused)
+        .unwrap();
+    let until = store.throttled_until(ThrottledParty::Webhook("ops"));
+    assert_eq!(until.unwrap(), Some(later));
+    assert_eq!(due(NOW).len(), 1);
+    assert_eq!(store.begin_notification_attempt(one).unwrap(), Some(2));
+    let delivered = NotificationOutcome::Delivered;
+    store
+        .end_notification_attempt(one, 1, &delivered, None)
+        .unwrap();
+    let pending = store.notifications(Some(DeliveryState::Pending), None, 10);
+    assert_eq!(pending.unwrap().len(), 2);
+    store
+        .end_notification_attempt(one, 2, &delivered, None)
+        .unwrap();
+    assert_eq!(store.begin_notification_attempt(one).unwrap(), None);
+    let listed = store.notifications(None, Some(two), 10).unwrap();
+    assert_eq!(
+        (listed[0].id, listed[0].state),
+        (one, DeliveryState::Delivered)
+    );
+}
