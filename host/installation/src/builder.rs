@@ -17,7 +17,7 @@ use promoflow_engine::observer::{Observer, Observers};
 use promoflow_engine::outbox::Unsubscriber;
 use promoflow_model::alert::Rules;
 use promoflow_model::clock::{Clock, SystemClock};
-use promoflow_store::UploadStore;
+use promoflow_store::Store;
 use promoflow_store_sqlite::SqliteStore;
 
 /// Collects the parts of an installation. Created by [`Promoflow::builder`].
@@ -151,8 +151,7 @@ impl Builder {
         self
     }
 
-    /// Sets the store (default: SQLite in the database file). The process must be the only one that
-    /// uses it.
+    /// Sets the store (default: SQLite in the database file).
     #[must_use]
     pub fn store(mut self, store: Arc<dyn Store>) -> Builder {
         self.store = Some(store);

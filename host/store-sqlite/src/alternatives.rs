@@ -53,25 +53,10 @@ pub(super) fn add(
     Ok(())
 }
 
-/// The result of trying to switch a delivery to its next alternative.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Switch {
-    /// It was switched.
-    Switched,
-    /// There is a next one, but an ambiguous attempt may have reached the contact, who would get it
-    /// twice.
-    Ambiguous,
-    /// There is no further alternative.
-    NoneLeft,
-}
-
-/// Switches a pending delivery to its next alternative, if that is allowed.
-pub(super) fn switch_to_next(
-    connection: &Connection,
-    id: DeliveryId,
-    error: &str,
-) -> Result<Switch> {
-    let found: Option<(i64, bool)> = connection
+/// Returns the next alternative of a pending delivery, and whether an attempt was ambiguous; `None`
+/// if there is no further alternative.
+pub(super) fn next(connection: &Connection, id: DeliveryId) -> Result<Option<(i64, bool)>> {
+    Ok(connection
         .prepare_cached(
             "SELECT number, EXISTS (SELECT 1 FROM attempt WHERE delivery = ?1 AND ambiguous)
              FROM delivery_alternative
@@ -79,15 +64,7 @@ pub(super) fn switch_to_next(
                  SELECT alternative FROM delivery WHERE id = ?1 AND state = 'pending')",
         )?
         .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    Ok(match found {
-        None => Switch::NoneLeft,
-        Some((_, true)) => Switch::Ambiguous,
-        Some((next, false)) => {
-            switch_to(connection, id, next, Some(error))?;
-            Switch::Switched
-        }
-    })
+        .optional()?)
 }
 
 /// Switches a delivery to that alternative, due at once. Returns false if it does not exist.

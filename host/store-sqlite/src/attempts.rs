@@ -2,19 +2,17 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::alternatives::{self, Switch};
 use super::deliveries::read_channel;
-use super::{Result, contacts, deliveries, release, throttles};
+use super::{Result, alternatives, contacts, deliveries, release, throttles};
 use promoflow_model::clock::Timestamp;
+use promoflow_store::rules::attempts::{Alternatives, DeliveryChange, delivery_after};
 use promoflow_store::{
-    AttemptBatch, AttemptEnd, AttemptOutcome, CommitReply, DeliveryId, RunId, ThrottledParty,
+    AttemptBatch, AttemptEnd, AttemptOutcome, CommitReply, DeliveryId, DeliveryState, RunId,
+    ThrottledParty,
 };
 
 /// The error of a delivery whose promo code has expired.
 const EXPIRED: &str = "the promo code that it carries has expired";
-/// The error of a rejected delivery that must not switch to an alternative.
-const AMBIGUOUS: &str =
-    "an earlier attempt may have reached the contact, so no alternative is tried";
 /// The error of a delivery whose promo code expires before it may begin.
 pub(super) const TOO_LATE: &str = "the promo code that it carries expires before it may be sent";
 
@@ -123,7 +121,8 @@ fn skip_unsubscribed(connection: &Connection, id: DeliveryId, now: Timestamp) ->
         return Ok(false);
     }
     let why = format!("the contact has unsubscribed from {channel}");
-    if alternatives::switch_to_next(connection, id, &why)? == Switch::Switched {
+    if let Some((next, false)) = alternatives::next(connection, id)? {
+        alternatives::switch_to(connection, id, next, Some(&why))?;
         return Ok(true);
     }
     deliveries::cancel(connection, id, Some(&why))?;
@@ -133,24 +132,52 @@ fn skip_unsubscribed(connection: &Connection, id: DeliveryId, now: Timestamp) ->
 
 /// Commits the outcome of the present attempt of a delivery.
 fn end(connection: &Connection, end: &AttemptEnd, now: Timestamp) -> Result<()> {
+    if !record_end(connection, end, now)? {
+        // Another executor has taken the delivery over, or the end is already stored.
+        return Ok(());
+    }
     let id = end.delivery;
-    let (outcome, ambiguous, state, due, mut error) = match &end.outcome {
-        AttemptOutcome::Delivered => ("delivered", false, "delivered", None, None),
-        AttemptOutcome::RetryableFailure {
-            error,
-            due,
-            ambiguous,
-        } => ("retryable", *ambiguous, "pending", Some(due.0), Some(error)),
-        AttemptOutcome::RetriesExhausted { error, ambiguous } => {
-            ("retryable", *ambiguous, "failed", None, Some(error))
+    let next = match end.outcome {
+        AttemptOutcome::PermanentFailure { .. } => alternatives::next(connection, id)?,
+        _ => None,
+    };
+    let alternatives = Alternatives {
+        has_next: next.is_some(),
+        any_ambiguous: next.is_some_and(|(_, ambiguous)| ambiguous),
+    };
+    let change = delivery_after(&end.outcome, alternatives);
+    let (state, due, error) = match &change {
+        DeliveryChange::Deliver => (DeliveryState::Delivered, None, None),
+        DeliveryChange::Retry { due, error } => (DeliveryState::Pending, Some(due.0), Some(*error)),
+        DeliveryChange::Fail { error } => (DeliveryState::Failed, None, Some(&**error)),
+        DeliveryChange::Switch { error } => {
+            if let Some((next, _)) = next {
+                alternatives::switch_to(connection, id, next, Some(error))?;
+            }
+            return Ok(());
         }
-        AttemptOutcome::PermanentFailure { error } => {
-            ("permanent", false, "failed", None, Some(error))
+        DeliveryChange::Keep => return Ok(()),
+    };
+    connection
+        .prepare_cached(
+            "UPDATE delivery SET state = ?2, due_at = min(?3, expires_at), error = ?4
+             WHERE id = ?1 AND state = 'pending'",
+        )?
+        .execute(params![id.0, <&str>::from(state), due, error])?;
+    Ok(())
+}
+
+/// Records the end of an attempt, or undoes its start if it was not made. Returns false if it is not
+/// the present attempt of its delivery, or has ended.
+fn record_end(connection: &Connection, end: &AttemptEnd, now: Timestamp) -> Result<bool> {
+    let (outcome, ambiguous) = match &end.outcome {
+        AttemptOutcome::Delivered => ("delivered", false),
+        AttemptOutcome::RetryableFailure { ambiguous, .. }
+        | AttemptOutcome::RetriesExhausted { ambiguous, .. } => ("retryable", *ambiguous),
+        AttemptOutcome::PermanentFailure { .. } => ("permanent", false),
+        AttemptOutcome::Misconfigured { .. } | AttemptOutcome::NotStarted => {
+            return undo_start(connection, end);
         }
-        AttemptOutcome::Misconfigured { error, due } => {
-            return hold_back(connection, end, error, *due);
-        }
-        AttemptOutcome::NotStarted => return undo_start(connection, end).map(drop),
     };
     let ended = connection
         .prepare_cached(
@@ -158,42 +185,15 @@ fn end(connection: &Connection, end: &AttemptEnd, now: Timestamp) -> Result<()> 
              WHERE delivery = ?1 AND number = ?2 AND ended_at IS NULL
                  AND number = (SELECT attempts FROM delivery WHERE id = ?1)",
         )?
-        .execute(params![id.0, end.attempt, now.0, outcome, error, ambiguous])?;
-    if ended == 0 {
-        // Another executor has taken the delivery over, or the end is already stored.
-        return Ok(());
-    }
-    let message;
-    if let AttemptOutcome::PermanentFailure { error: why } = &end.outcome {
-        match alternatives::switch_to_next(connection, id, why)? {
-            Switch::Switched => return Ok(()),
-            Switch::Ambiguous => {
-                message = format!("{why}; {AMBIGUOUS}");
-                error = Some(&message);
-            }
-            Switch::NoneLeft => {}
-        }
-    }
-    connection
-        .prepare_cached(
-            "UPDATE delivery SET state = ?2, due_at = min(?3, expires_at), error = ?4
-             WHERE id = ?1 AND state = 'pending'",
-        )?
-        .execute(params![id.0, state, due, error])?;
-    Ok(())
-}
-
-/// Undoes the start of an attempt that may not be made yet, and records why.
-fn hold_back(connection: &Connection, end: &AttemptEnd, error: &str, due: Timestamp) -> Result<()> {
-    if !undo_start(connection, end)? {
-        return Ok(());
-    }
-    let id = end.delivery;
-    reschedule(connection, id, due)?;
-    connection
-        .prepare_cached("UPDATE delivery SET error = ?2 WHERE id = ?1 AND state = 'pending'")?
-        .execute(params![id.0, error])?;
-    Ok(())
+        .execute(params![
+            end.delivery.0,
+            end.attempt,
+            now.0,
+            outcome,
+            end.outcome.error(),
+            ambiguous
+        ])?;
+    Ok(ended == 1)
 }
 
 /// Undoes the start of an attempt in which nothing was sent. Returns false if it is not the present

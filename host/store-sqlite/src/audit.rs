@@ -3,8 +3,9 @@
 
 use rusqlite::{Connection, Row};
 
-use super::{Error, Result, StoreError, code_usage};
+use super::{Error, Result, StoreError};
 use promoflow_store::PromiseReport;
+use promoflow_store::rules::release::may_contain;
 
 /// Maximum number of reported violations of one promise.
 const MAX_VIOLATIONS: usize = 100;
@@ -347,7 +348,7 @@ fn violations(connection: &Connection, query: &str) -> Result<Vec<String>> {
             break;
         }
         if let (Some(content), Some(code)) = (text(row, 1), text(row, 2))
-            && !code_usage::may_contain(content, code)
+            && !may_contain(content, code)
         {
             continue;
         }

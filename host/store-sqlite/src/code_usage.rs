@@ -3,8 +3,10 @@
 use rusqlite::{Connection, Row, params};
 
 use super::{Result, skip_damaged};
-use promoflow_model::message::RenderedMessage;
-use promoflow_store::{DeliveryId, RunId};
+use promoflow_store::rules::release::{
+    CarryingDelivery, RunOfClaim, has_ended, lets_go, may_contain,
+};
+use promoflow_store::{DeliveryId, DeliveryState, RunId, RunState};
 
 /// A claim whose code may be released.
 pub(super) struct Claim {
@@ -37,48 +39,71 @@ fn read(row: &Row<'_>) -> Result<Claim> {
 
 /// Decides whether a claim may be released now that a run has ended. If so, returns the deliveries
 /// that must not be attempted any more; otherwise `None`.
-///
-/// A claim is kept if a message that may carry its code may have left or may still leave, and if
-/// another run still uses it or keeps it permanently. Another run does not keep it if that run is
-/// cancelled, or if it is completed and all its deliveries that carried the code were cancelled.
 pub(super) fn check_releasable(
     connection: &Connection,
     claim: &Claim,
     ended: RunId,
 ) -> Result<Option<Vec<DeliveryId>>> {
-    let mut may_be_tried = Vec::new();
-    for (run, state) in runs_of_claim(connection, claim)? {
-        let own = run == ended;
-        if state != "cancelled" && state != "completed" {
+    let mut to_cancel = Vec::new();
+    for (id, state) in runs_of_claim(connection, claim)? {
+        // What cannot be read keeps the code.
+        let Some(state) = state
+            .parse::<RunState>()
+            .ok()
+            .filter(|state| has_ended(*state))
+        else {
             return Ok(None);
-        }
-        let mut cancelled_deliveries = 0;
-        let mut statement = connection.prepare_cached(
-            "SELECT id, state, content, EXISTS (
-                 SELECT 1 FROM attempt WHERE delivery = id AND outcome IS NOT 'permanent')
-             FROM delivery WHERE run = ?1",
-        )?;
-        let mut rows = statement.query([run.0])?;
-        while let Some(row) = rows.next()? {
-            let delivery = DeliveryId(row.get(0)?);
-            let content = row.get_ref(2)?.as_str().unwrap_or_default();
-            if !delivery_may_contain(connection, delivery, content, &claim.code)? {
-                continue;
-            }
-            let may_have_left: bool = row.get(3)?;
-            match row.get_ref(1)?.as_str().unwrap_or_default() {
-                _ if may_have_left => return Ok(None),
-                "cancelled" => cancelled_deliveries += 1,
-                "pending" | "failed" if state == "cancelled" => may_be_tried.push(delivery),
-                "failed" if own => may_be_tried.push(delivery),
-                _ => return Ok(None),
-            }
-        }
-        if !own && state == "completed" && cancelled_deliveries == 0 {
+        };
+        let Some(deliveries) = carrying_deliveries(connection, id, &claim.code)? else {
             return Ok(None);
+        };
+        let run = RunOfClaim {
+            is_ended_now: id == ended,
+            state,
+            deliveries,
+        };
+        match lets_go(&run) {
+            Some(deliveries) => to_cancel.extend(deliveries),
+            None => return Ok(None),
         }
     }
-    Ok(Some(may_be_tried))
+    Ok(Some(to_cancel))
+}
+
+/// Returns the deliveries of a run that may carry a code; `None` if the state of one cannot be read.
+fn carrying_deliveries(
+    connection: &Connection,
+    run: RunId,
+    code: &str,
+) -> Result<Option<Vec<CarryingDelivery>>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, state, content, EXISTS (
+             SELECT 1 FROM attempt WHERE delivery = id AND outcome IS NOT 'permanent')
+         FROM delivery WHERE run = ?1",
+    )?;
+    let mut rows = statement.query([run.0])?;
+    let mut deliveries = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id = DeliveryId(row.get(0)?);
+        let content = row.get_ref(2)?.as_str().unwrap_or_default();
+        if !delivery_may_contain(connection, id, content, code)? {
+            continue;
+        }
+        let Ok(state) = row
+            .get_ref(1)?
+            .as_str()
+            .unwrap_or_default()
+            .parse::<DeliveryState>()
+        else {
+            return Ok(None);
+        };
+        deliveries.push(CarryingDelivery {
+            id,
+            state,
+            may_have_left: row.get(3)?,
+        });
+    }
+    Ok(Some(deliveries))
 }
 
 /// Returns the run that made a claim and those that reuse it, each with its state.
@@ -115,14 +140,4 @@ fn delivery_may_contain(
         }
     }
     Ok(false)
-}
-
-/// Returns true if a stored content may contain a code. A template can write a code in forms that
-/// no search finds, such as in the URL of a picture. So a content may contain one unless it was
-/// known to be free of codes when it was rendered. A content that cannot be read may contain one,
-/// too.
-pub(super) fn may_contain(content: &str, code: &str) -> bool {
-    serde_json::from_str(content).map_or(true, |content: RenderedMessage| {
-        !content.codeless || content.contains_code(code)
-    })
 }

@@ -50,7 +50,8 @@ fn are_idle(connection: &Connection, runs: Option<&[RunId]>, now: Timestamp) -> 
     while let Some(row) = rows.next()? {
         let Some(runs) = runs else { return Ok(false) };
         let wanted = wanted.get_or_insert_with(|| runs.iter().map(|run| run.0).collect());
-        if wanted.contains(&row.get(0)?) {
+        let run: i64 = row.get(0)?;
+        if wanted.contains(&run) {
             return Ok(false);
         }
     }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::Result;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::event::Event;
-use promoflow_model::workflow::Repeat;
+use promoflow_store::rules::starts::{self, PastStarts};
 use promoflow_store::{RunId, StartRule};
 
 /// Returns why an event may not start a run now, or `None` if it may. Runs that the same event
@@ -19,7 +19,7 @@ pub(super) fn start_blocked_by(
     rule: &StartRule,
     now: Timestamp,
 ) -> Result<Option<&'static str>> {
-    let (runs, last, active): (i64, Option<i64>, bool) = connection
+    let past = connection
         .prepare_cached(
             "SELECT count(*), max(run.started_at),
                     coalesce(max(run.state IN ('running', 'waiting')
@@ -28,22 +28,13 @@ pub(super) fn start_blocked_by(
              WHERE start_record.event_key = ?1 AND start_record.workflow = ?2",
         )?
         .query_row(params![event.key, rule.workflow, event.event_type], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            Ok(PastStarts {
+                runs: row.get::<_, i64>(0)?.unsigned_abs(),
+                last: row.get::<_, Option<i64>>(1)?.map(Timestamp),
+                is_any_active: row.get(2)?,
+            })
         })?;
-    if rule.skip_if_running && active {
-        return Ok(Some("another run is active for this key"));
-    }
-    Ok(match rule.repeat {
-        Repeat::EveryTime => None,
-        Repeat::Once => (runs > 0).then_some("it starts only once for each key"),
-        Repeat::Every { seconds } => {
-            let period = i64::try_from(seconds)
-                .unwrap_or(i64::MAX)
-                .saturating_mul(1_000);
-            last.is_some_and(|last| last.saturating_add(period) > now.0)
-                .then_some("the period since its last start for this key is not over")
-        }
-    })
+    Ok(starts::blocked_by(rule, past, now))
 }
 
 /// Returns true if any run was started under a rule.

@@ -4,12 +4,13 @@
 //! once, lease the next codes of a code group, import an upload, list what is due. There is one
 //! trait for each aggregate; a [`Store`] implements all of them. `promoflow-store-sqlite` is the
 //! implementation that is embedded. The types in `model` are the data that callers and the store
-//! exchange.
+//! exchange; [`rules`] holds the decisions that every engine makes in its transactions.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
 mod model;
+pub mod rules;
 mod traits;
 
 pub use error::{Result, StoreError};

@@ -11,6 +11,7 @@ use crate::{
 };
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::{DEFAULT_TYPE, NewCode};
+use promoflow_store::rules::upload::{CodeChange, CodeValues, Difference, change, contradiction};
 use promoflow_store::{Position, RowOutcome, StoreError};
 
 /// The rows of one transaction.
@@ -28,6 +29,16 @@ struct Known {
     expires: i64,
     in_use: bool,
     upload: i64,
+}
+
+impl Known {
+    fn values(&self) -> CodeValues<i64> {
+        CodeValues {
+            code_group: self.code_group,
+            expires: Timestamp(self.expires),
+            in_use: self.in_use,
+        }
+    }
 }
 
 /// A row of `available_code`.
@@ -197,38 +208,35 @@ impl Batch<'_> {
     /// Compares a line with an earlier one of the same upload.
     fn compare_lines(&mut self, row: &NewCode, earlier: &Known) -> Result<RowOutcome> {
         let now = self.stated(row, earlier)?;
-        let contradicts = |field, earlier| Ok(RowOutcome::Conflict { field, earlier });
-        if now.code_group != earlier.code_group {
-            let (new, old) = (
-                code_groups::load(self.connection, now.code_group)?,
-                code_groups::load(self.connection, earlier.code_group)?,
-            );
-            return if new.code_type == old.code_type {
-                contradicts("discount", old.discount.to_string())
-            } else {
-                contradicts("type", old.code_type)
-            };
-        }
-        if now.expires != earlier.expires {
-            let calendar = calendar(self.connection)?;
-            let old = calendar.format_expiry(Timestamp(earlier.expires));
-            return contradicts("expirationDate", old.unwrap_or_default());
-        }
-        if now.in_use != earlier.in_use {
-            return contradicts("inUse", earlier.in_use.to_string());
-        }
-        Ok(RowOutcome::Unchanged)
+        let (field, earlier) = match contradiction(&earlier.values(), &now.values()) {
+            None => return Ok(RowOutcome::Unchanged),
+            Some(Difference::CodeGroup) => {
+                let new = code_groups::load(self.connection, now.code_group)?;
+                let old = code_groups::load(self.connection, earlier.code_group)?;
+                match new.code_type == old.code_type {
+                    true => ("discount", old.discount.to_string()),
+                    false => ("type", old.code_type),
+                }
+            }
+            Some(Difference::Expires) => {
+                let calendar = calendar(self.connection)?;
+                let old = calendar.format_expiry(Timestamp(earlier.expires));
+                ("expirationDate", old.unwrap_or_default())
+            }
+            Some(Difference::InUse) => ("inUse", earlier.in_use.to_string()),
+        };
+        Ok(RowOutcome::Conflict { field, earlier })
     }
 
     /// Updates an unused code from the row. A used code does not change, and a retired one stays
     /// retired.
     fn update_code(&mut self, row: &NewCode, stored: &Known, now: &Known) -> Result<RowOutcome> {
-        let retires = now.in_use && !stored.in_use;
-        let moves = (now.code_group, now.expires) != (stored.code_group, stored.expires);
-        if !retires && !moves {
+        let change = change(&stored.values(), &now.values());
+        let retires = change == CodeChange::Retire;
+        if change == CodeChange::None {
             return Ok(RowOutcome::Unchanged);
         }
-        if !stored.in_use {
+        if change != CodeChange::MoveRetired {
             let position = Position {
                 expires: Timestamp(stored.expires),
                 id: stored.id,

@@ -100,7 +100,7 @@ pub(super) fn delivery(text: &str) -> StagedDelivery {
 }
 
 /// Returns a workflow that starts on `birthday` and has no steps.
-pub(super) fn workflow(id: &str) -> Workflow {
+pub fn workflow(id: &str) -> Workflow {
     Workflow {
         id: id.into(),
         name: id.into(),

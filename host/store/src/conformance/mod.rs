@@ -30,7 +30,7 @@ pub mod runs;
 pub mod units;
 pub mod uploads;
 
-pub use fixture::{Fixture, NOW, claim, code_group, head, row, segment};
+pub use fixture::{Fixture, NOW, claim, code_group, head, row, segment, workflow};
 
 use crate::Store;
 

@@ -33,7 +33,7 @@ fn for_code() -> WaitFor {
         code_group: code_group(0),
         days: 0,
         contact: "ann".into(),
-        keeps: false,
+        keeps_code: false,
         found: None,
     }
 }
@@ -43,7 +43,7 @@ fn rule(repeat: Repeat) -> StartRule {
         workflow: "w".into(),
         repeat,
         skip_if_running: false,
-        stop: Some("bought".into()),
+        stop_event: Some("bought".into()),
     }
 }
 

@@ -166,6 +166,17 @@ impl AttemptOutcome {
         }
     }
 
+    /// Returns the error; `None` if there is none.
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            AttemptOutcome::Delivered | AttemptOutcome::NotStarted => None,
+            AttemptOutcome::RetryableFailure { error, .. }
+            | AttemptOutcome::RetriesExhausted { error, .. }
+            | AttemptOutcome::PermanentFailure { error }
+            | AttemptOutcome::Misconfigured { error, .. } => Some(error),
+        }
+    }
+
     /// Returns true if an attempt was made, so that its start remains recorded.
     pub fn was_attempted(&self) -> bool {
         !matches!(

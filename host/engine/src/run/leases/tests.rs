@@ -1,14 +1,16 @@
 //! Tests of the leases against a simple model of the available and the staged codes.
 
-use std::path::Path;
-
 use proptest::prelude::*;
-use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
+use promoflow_model::event::Event;
 use promoflow_model::pool::NewCode;
-use promoflow_store::{Atomicity, StepKey, UploadEnd, UploadHead};
+use promoflow_store::conformance::{segment, workflow};
+use promoflow_store::{
+    AcceptEvent, Atomicity, CommitReply, CommitUnit, Start, StepKey, UploadEnd, UploadHead,
+    WorkflowVersionId,
+};
 use promoflow_store_sqlite::SqliteStore;
 
 const DAY: i64 = 86_400_000;
@@ -49,8 +51,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
 struct Bench {
     _folder: TempDir,
     store: Arc<dyn Store>,
-    /// A second connection that commits claims without the engine.
-    other: Connection,
+    workflow: WorkflowVersionId,
     leases: Leases,
     free: BTreeMap<Position, String>,
     staged: Vec<StagedClaim>,
@@ -65,22 +66,14 @@ fn code_group() -> CodeGroup {
     }
 }
 
-fn connect(path: &Path) -> Connection {
-    let connection = Connection::open(path).unwrap();
-    // The test database need not survive a power loss.
-    connection
-        .execute_batch("PRAGMA synchronous = OFF; PRAGMA busy_timeout = 10000")
-        .unwrap();
-    connection
-}
-
 impl Bench {
     fn new() -> Bench {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("leases.db");
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path).unwrap());
+        let store = SqliteStore::open(&folder.path().join("leases.db")).unwrap();
+        let store: Arc<dyn Store> = Arc::new(store);
+        store.save_workflow(&workflow("w"), Timestamp(0)).unwrap();
         Bench {
-            other: connect(&path),
+            workflow: store.workflows().unwrap()[0].row,
             leases: Leases::new(Arc::clone(&store)),
             store,
             _folder: folder,
@@ -169,19 +162,22 @@ impl Bench {
         Ok(())
     }
 
-    /// Deletes a code from the pool, as the commit of its segment does.
-    fn delete(&self, claim: &StagedClaim) {
-        let position = claim.code.position;
-        let gone = self
-            .other
-            .execute(
-                "DELETE FROM available_code WHERE expires_at = ?1 AND code_id = ?2",
-                rusqlite::params![position.expires.0, position.id],
-            )
-            .unwrap();
-        assert_eq!(
-            gone, 1,
-            "the leases returned a code that is not in the pool"
+    /// Commits the claim of a code, as the run of another event does.
+    fn commit(&self, claim: &StagedClaim) {
+        let unit = CommitUnit::Accept(Box::new(AcceptEvent {
+            event: Event::new("birthday", "ann"),
+            config: self.store.config().unwrap(),
+            starts: vec![Start {
+                workflow: self.workflow,
+                rule: None,
+                segment: Some(segment(None, vec![claim.clone()])),
+            }],
+        }));
+        // Long ago, because the code may have expired since it was leased.
+        let replies = self.store.commit(&[unit], &Timestamp(0)).unwrap();
+        assert!(
+            matches!(replies[0], CommitReply::Accepted { .. }),
+            "the leases returned a code that is not in the pool: {replies:?}"
         );
     }
 
@@ -205,14 +201,14 @@ impl Bench {
             }
             Operation::Commit(index) => {
                 if let Some(claim) = self.settled(index) {
-                    self.delete(&claim);
+                    self.commit(&claim);
                     self.leases.committed(&[claim]);
                 }
             }
             Operation::Forget(index, done) => {
                 if let Some(claim) = self.settled(index) {
                     if *done {
-                        self.delete(&claim);
+                        self.commit(&claim);
                     } else {
                         self.give_back(&claim);
                     }
