@@ -171,7 +171,7 @@ impl Observers {
         }
     }
 
-    fn attempts(&self, batch: &AttemptBatch, started: &[DeliveryId]) {
+    fn attempts(&self, batch: &AttemptBatch, started: &[(DeliveryId, u32)]) {
         for end in &batch.ends {
             let state = match end.outcome {
                 AttemptOutcome::Delivered => Some(DeliveryState::Delivered),
@@ -188,7 +188,8 @@ impl Observers {
             self.record(Record::Delivery(*delivery, None));
         }
         // Expired, cancelled, or switched to an alternative.
-        for delivery in batch.starts.iter().filter(|one| !started.contains(one)) {
+        let has_started = |id: &DeliveryId| started.iter().any(|(started, _)| started == id);
+        for delivery in batch.starts.iter().filter(|one| !has_started(one)) {
             self.record(Record::Delivery(*delivery, None));
         }
     }
