@@ -269,7 +269,7 @@ fn a_waiting_claim_is_exhausted_when_the_codes_are_committed() {
     std::thread::scope(|scope| {
         let waiting = scope.spawn(move || leases.take(&code_group(), 0, needed, &[]));
         std::thread::sleep(Duration::from_millis(20));
-        bench.delete(&claim);
+        bench.commit(&claim);
         leases.committed(std::slice::from_ref(&claim));
         assert!(matches!(
             waiting.join().unwrap().unwrap(),
