@@ -18,7 +18,7 @@ use promoflow_tests::{PromoflowExt, TestApp};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Returns true if another connection sees what an observation says.
-fn is_committed(reader: &SqliteStore, observation: &Observation) -> (&'static str, bool) {
+fn is_committed(reader: &dyn Store, observation: &Observation) -> (&'static str, bool) {
     match observation {
         Observation::RunFinished { run, state, .. } => {
             let (row, _) = reader.run(*run).unwrap().unwrap();
@@ -157,9 +157,9 @@ fn events_are_sent_without_a_runtime() {
 fn a_store_of_the_program_is_used() {
     let (app, promoflow) = TestApp::with_codes(1);
     drop(promoflow);
-    let store = Arc::new(SqliteStore::open_existing(&app.database()).unwrap());
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_existing(&app.database()).unwrap());
     let promoflow = Promoflow::builder("unused")
-        .store(store.clone())
+        .store(Arc::clone(&store))
         .clock(Arc::new(app.clock.clone()))
         .channel(app.channel.clone())
         .open()
