@@ -6,6 +6,15 @@
 //! of `capability`; everything that a block returns is checked by `boundary`. [`check_structure`]
 //! checks a component before it is compiled, in a child process if the [`Compiler`] says so. Only
 //! this module uses wasmtime.
+//!
+//! ```
+//! use promoflow_block_host::check_structure;
+//!
+//! assert!(check_structure(b"not a component").is_err());
+//! ```
+//!
+//! This crate is internal to Promoflow: its interface changes in any release. Programs depend on the
+//! facade `promoflow` instead.
 
 mod bindings;
 mod boundary;

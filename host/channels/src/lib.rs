@@ -8,6 +8,17 @@
 //! | `Maildir` | `smtp` | messages of every kind, as files that any mail program opens |
 //! | `Smtp` | `smtp` | email, through a mail server |
 //! | `Http` | `http` | messages of any kind, through a provider's API |
+//!
+//! ```
+//! use promoflow_channels::{Channel, Console, Limits};
+//! use promoflow_model::message::ChannelKind;
+//!
+//! assert!(Console.supports(ChannelKind::Email));
+//! assert_eq!(Console.limits(), Limits::ONE);
+//! ```
+//!
+//! This crate is internal to Promoflow: its interface changes in any release. Programs depend on the
+//! facade `promoflow` instead.
 
 mod console;
 #[cfg(feature = "smtp")]

@@ -4,6 +4,16 @@
 //! options: database, blocks, configuration) and `Out` (standard output, as JSON lines or text).
 //! An error is a `CliError`, which holds the exit status: 2 if the input is invalid, 1 if
 //! something failed.
+//!
+//! ```no_run
+//! # #![allow(clippy::needless_doctest_main)]
+//! fn main() -> std::process::ExitCode {
+//!     promoflow_cli::main()
+//! }
+//! ```
+//!
+//! This crate is internal to Promoflow: its interface changes in any release. Programs depend on the
+//! facade `promoflow` instead.
 
 mod actions;
 mod alert;

@@ -2,6 +2,18 @@
 //!
 //! Every key is documented in `docs/configuration.md`. Unknown keys and invalid values are errors
 //! with line and column; nothing is guessed.
+//!
+//! ```
+//! use promoflow_config::Config;
+//!
+//! let config = Config::parse("promoflow.toml", "[[channel]]\ntype = \"console\"\n").expect("valid");
+//! assert_eq!(config.channels.len(), 1);
+//! let error = Config::parse("promoflow.toml", "databse = \"shop.db\"\n").expect_err("a typo");
+//! assert!(error.to_string().starts_with("promoflow.toml:1:1: "), "{error}");
+//! ```
+//!
+//! This crate is internal to Promoflow: its interface changes in any release. Programs depend on the
+//! facade `promoflow` instead.
 
 mod alert;
 mod bounded;

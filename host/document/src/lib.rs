@@ -6,6 +6,16 @@
 //! together with its diagnostics.
 //!
 //! This module knows nothing about workflows or messages.
+//!
+//! ```
+//! use promoflow_document::{did_you_mean, quoted};
+//!
+//! let hint = did_you_mean("birthdy", ["birthday", "welcome"]).expect("a similar name");
+//! assert!(hint.contains(&quoted("birthday")), "{hint}");
+//! ```
+//!
+//! This crate is internal to Promoflow: its interface changes in any release. Programs depend on the
+//! facade `promoflow` instead.
 
 mod diagnostic;
 mod id;

@@ -1,4 +1,18 @@
 //! The entry point: a [`Promoflow`] is an open installation.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! use promoflow_installation::Promoflow;
+//!
+//! let promoflow = Promoflow::open(folder.path().join("shop.db"))?;
+//! assert!(promoflow.is_idle()?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! This crate is internal to Promoflow: its interface changes in any release. Programs depend on the
+//! facade `promoflow` instead.
 
 mod admin;
 mod alerts;

@@ -14,6 +14,17 @@
 //! | [`trace_context`] | the trace that a request belongs to |
 //! | [`clock`], [`backoff`], [`zone`] | time, delays between attempts, time zones by name |
 //! | [`redact`] | secrets and addresses in logs |
+//!
+//! ```
+//! use promoflow_model::clock::{Clock, ManualClock, Timestamp};
+//!
+//! let clock = ManualClock::new(Timestamp(0));
+//! clock.advance(1_500);
+//! assert_eq!(clock.now().to_string(), "1970-01-01T00:00:01.500Z");
+//! ```
+//!
+//! This crate is internal to Promoflow: its interface changes in any release. Programs depend on the
+//! facade `promoflow` instead.
 #![forbid(unsafe_code)]
 
 pub mod alert;

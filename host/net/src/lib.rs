@@ -2,6 +2,14 @@
 //!
 //! No peer is trusted to end its reply. Every exchange has a wall-clock deadline as a whole, not
 //! per read, and a maximum size in bytes.
+//!
+//! ```
+//! // Trusts the machine's roots.
+//! assert!(promoflow_net::client_config(Vec::new()).is_ok());
+//! ```
+//!
+//! This crate is internal to Promoflow: its interface changes in any release. Programs depend on the
+//! facade `promoflow` instead.
 
 #[cfg(feature = "http")]
 mod http;

@@ -25,6 +25,14 @@
 //! | `openapi` | the OpenAPI document and its page |
 //!
 //! The event loop never calls the database on its own threads.
+//!
+//! ```
+//! let document = promoflow_server::document();
+//! assert!(document["paths"]["/api/v1/event"].is_object());
+//! ```
+//!
+//! This crate is internal to Promoflow: its interface changes in any release. Programs depend on the
+//! facade `promoflow` instead.
 #![allow(
     unused_qualifications,
     reason = "utoipa generates code with qualified paths"

@@ -3,6 +3,20 @@
 //! One connection writes, behind a lock; a few read. Every commit is durable before it returns
 //! (write-ahead log with `synchronous=FULL`), because a commit lost in a power failure means a code
 //! issued twice. The statements are in the modules below, one for each concern.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! use promoflow_store_sqlite::SqliteStore;
+//!
+//! let store = SqliteStore::open(&folder.path().join("shop.db"))?;
+//! assert!(store.path().ends_with("shop.db"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! This crate is internal to Promoflow: its interface changes in any release. Programs depend on the
+//! facade `promoflow` instead.
 
 mod actions;
 mod alerts;

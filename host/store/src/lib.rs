@@ -5,6 +5,13 @@
 //! trait for each aggregate; a [`Store`] implements all of them. `promoflow-store-sqlite` is the
 //! implementation that is embedded. The types in `model` are the data that callers and the store
 //! exchange; [`rules`] holds the decisions that every engine makes in its transactions.
+//!
+//! ```
+//! use promoflow_store::StoreError;
+//!
+//! // Its variants say whether a retry helps.
+//! assert_eq!(StoreError::Full.to_string(), "the disk is full");
+//! ```
 
 #[cfg(feature = "conformance")]
 pub mod conformance;

@@ -23,6 +23,13 @@
 //! | `atomic` | a buffer for all-or-nothing uploads |
 //! | `batches` | batches of rows for the store |
 //! | `error` | errors that stop a file |
+//!
+//! ```
+//! assert_eq!(promoflow_tabular::clean_exact(" SPRING-1 "), "SPRING-1");
+//! ```
+//!
+//! This crate is internal to Promoflow: its interface changes in any release. Programs depend on the
+//! facade `promoflow` instead.
 
 mod atomic;
 mod csv;

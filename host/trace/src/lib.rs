@@ -10,6 +10,17 @@
 //! never blocks. Spans contain names and numbers, but no key, address, code or text.
 //!
 //! Without the feature `otlp` only the records remain, and no [`Tracer`] can be created.
+//!
+//! ```
+//! use promoflow_trace::SegmentSpan;
+//!
+//! # use promoflow_store::RunId;
+//! let span = SegmentSpan { run: RunId(7), number: 0, attempt: 1, end: "completed", steps: vec![] };
+//! assert_eq!(span.attempt, 1);
+//! ```
+//!
+//! This crate is internal to Promoflow: its interface changes in any release. Programs depend on the
+//! facade `promoflow` instead.
 
 #[cfg(not(feature = "otlp"))]
 mod disabled;
