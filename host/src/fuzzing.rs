@@ -130,7 +130,7 @@ pub fn events(bytes: &[u8]) {
         return;
     };
     let fingerprint = event.fingerprint();
-    match event.clone().checked() {
+    match event.clone().into_inner().checked() {
         Ok(again) => assert_eq!(again.fingerprint(), fingerprint),
         Err(error) => panic!("{error}: {event:?}"),
     }

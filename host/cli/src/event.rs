@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 
 use clap::{Args, Subcommand};
 use promoflow_engine::run::SubmitError;
-use promoflow_model::event::Event;
+use promoflow_model::event::{CheckedEvent, Event};
 use serde_json::{Map, Value};
 
 use super::args::{name_and_json, name_and_value};
@@ -165,7 +165,7 @@ impl Send {
     }
 
     /// Builds the event from the options.
-    fn event(&self) -> Result<Event, String> {
+    fn event(&self) -> Result<CheckedEvent, String> {
         let mut params = Map::new();
         let texts = self.params.iter();
         let texts = texts.map(|(name, text)| (name.clone(), Value::String(text.clone())));

@@ -184,6 +184,7 @@ fn values(name: &str, data: &[u8]) -> Result<(String, Map<String, Value>), CliEr
     };
     if values.contains_key("eventTypeKey") {
         let event = Event::from_json(text).map_err(|error| refused(error.to_string()))?;
+        let event = event.into_inner();
         return Ok((event.key, event.params));
     }
     let key = values.get("key").and_then(Value::as_str);

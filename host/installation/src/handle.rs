@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::EventSender;
 use super::Result;
 use promoflow_engine::run::{Engine, Receipt, SubmitError};
-use promoflow_model::event::Event;
+use promoflow_model::event::CheckedEvent;
 use promoflow_store::RunId;
 
 /// An installation with running threads. Dropping it ends them: work in progress is finished first,
@@ -20,28 +20,39 @@ impl EngineHandle {
         EventSender::new(Arc::clone(&self.engine))
     }
 
-    /// Sends an event; returns when it is stored durably, with the runs that it started.
-    pub fn send(&self, event: Event) -> Result<Receipt, SubmitError> {
+    /// Sends an event, checking it unless it is a [`CheckedEvent`]. Returns when it is stored
+    /// durably, with the runs that it started.
+    pub fn send<E>(&self, event: E) -> Result<Receipt, SubmitError>
+    where
+        E: TryInto<CheckedEvent>,
+        SubmitError: From<E::Error>,
+    {
         self.engine.send(event)
     }
 
     /// Queues an event and returns; `answer` is called with the result on a thread of the engine,
     /// and must not block. Blocks while the queue is full.
-    pub fn submit(
+    pub fn submit<E>(
         &self,
-        event: Event,
+        event: E,
         answer: impl FnOnce(Result<Receipt, SubmitError>) + Send + 'static,
-    ) {
+    ) where
+        E: TryInto<CheckedEvent>,
+        SubmitError: From<E::Error>,
+    {
         self.engine.submit(event, answer);
     }
 
     /// Like [`submit`](Self::submit), but never blocks, for callers that bound the number of events
     /// in flight.
-    pub fn submit_unbounded(
+    pub fn submit_unbounded<E>(
         &self,
-        event: Event,
+        event: E,
         answer: impl FnOnce(Result<Receipt, SubmitError>) + Send + 'static,
-    ) {
+    ) where
+        E: TryInto<CheckedEvent>,
+        SubmitError: From<E::Error>,
+    {
         self.engine.submit_unbounded(event, answer);
     }
 

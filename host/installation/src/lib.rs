@@ -52,7 +52,7 @@ use promoflow_engine::metrics::Metrics;
 use promoflow_engine::outbox::{Dispatcher, DispatcherParts, Unsubscriber};
 use promoflow_engine::run;
 use promoflow_engine::run::{Engine, EngineParts, SubmitError, TestRunReport, WorkflowCache};
-use promoflow_model::event::Event;
+use promoflow_model::event::CheckedEvent;
 use promoflow_model::pool::{Calendar, Filter};
 use promoflow_store::{
     Action, ActionResult, ClaimId, CodeRow, DeliveryHistory, DeliveryId, DeliveryRow,
@@ -192,13 +192,18 @@ impl Promoflow {
 
     /// Runs the workflows that an event would start, without effects: pool, outbox, events and runs
     /// stay unchanged.
-    pub fn test_run(&self, event: Event) -> Result<Vec<TestRunReport>, SubmitError> {
+    pub fn test_run<E>(&self, event: E) -> Result<Vec<TestRunReport>, SubmitError>
+    where
+        E: TryInto<CheckedEvent>,
+        SubmitError: From<E::Error>,
+    {
+        let event = event.try_into()?;
         let store = Arc::clone(&self.store);
         let clock = Arc::clone(&self.settings.clock);
         let workflow_cache = self
             .workflow_cache()
             .map_err(|error| SubmitError::Configuration(error.to_string()))?;
-        run::test_run(event, store, clock, &workflow_cache)
+        run::test_run(&event, store, clock, &workflow_cache)
     }
 
     /// Returns true if events are exported as traces.

@@ -24,7 +24,8 @@ use super::request::{media_type, parse_json, read_body};
 use promoflow_api_model::{Accepted, CloudEvent};
 use promoflow_model::contact::identifying;
 use promoflow_model::event::{
-    Event, EventError, MAX_EVENT_BYTES, MAX_ID_CHARS, check_key_value, params_from_object,
+    CheckedEvent, Event, EventError, MAX_EVENT_BYTES, MAX_ID_CHARS, check_key_value,
+    params_from_object,
 };
 use promoflow_tabular::Value;
 
@@ -126,9 +127,10 @@ async fn send(
     let further = events.len().saturating_sub(1);
     api.rates.check_further_events(&caller.0, further)?;
     let mut accepted = Vec::with_capacity(events.len());
-    for (index, mut event) in events.into_iter().enumerate() {
-        event.origin = api.origin(&parts.headers);
-        let sent = api.send(event).await;
+    for (index, event) in events.into_iter().enumerate() {
+        let sent = api
+            .send(event.with_origin(api.origin(&parts.headers)))
+            .await;
         accepted.push(sent.map_err(|problem| match batched {
             true => problem.at_index(index),
             false => problem,
@@ -152,7 +154,7 @@ fn invalid_attribute(field: &str, detail: impl Into<String>) -> Problem {
 }
 
 /// Parses binary mode: attributes in headers.
-fn parse_binary(headers: &HeaderMap, body: &[u8]) -> Result<Event, Problem> {
+fn parse_binary(headers: &HeaderMap, body: &[u8]) -> Result<CheckedEvent, Problem> {
     let attribute = |name: &str| -> Result<Option<String>, Problem> {
         let mut values = headers.get_all(format!("ce-{name}")).iter();
         let Some(value) = values.next() else {
@@ -172,7 +174,7 @@ fn parse_binary(headers: &HeaderMap, body: &[u8]) -> Result<Event, Problem> {
 }
 
 /// Parses structured mode: attributes and data in one object.
-fn parse_structured(object: Value<'_>) -> Result<Event, Problem> {
+fn parse_structured(object: Value<'_>) -> Result<CheckedEvent, Problem> {
     let Value::Object(members) = object else {
         let detail = "expected an event as a JSON object";
         return Err(Problem::new(Kind::InvalidEvent, detail));
@@ -206,7 +208,7 @@ fn parse_structured(object: Value<'_>) -> Result<Event, Problem> {
 fn build_event(
     attribute: impl Fn(&str) -> Result<Option<String>, Problem>,
     data: Value<'_>,
-) -> Result<Event, Problem> {
+) -> Result<CheckedEvent, Problem> {
     let required = |name: &str| {
         attribute(name)?
             .filter(|text| !text.trim().is_empty())

@@ -23,7 +23,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     responses((status = 200, description = "The runs that the event would start.",
         body = TestRun)))]
 async fn test(State(api): State<Api>, request: Request) -> Result<Json<TestRun>, Problem> {
-    let event = read_event(&api, request).await?;
+    let event = read_event(&api, request, |_| Ok(())).await?;
     api.run_blocking(move |promoflow| {
         let id = event.id.clone();
         let plan = promoflow.test_run(event).map_err(send_problem)?;

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_
 use std::thread;
 
 use promoflow_installation::EngineHandle;
-use promoflow_model::event::{Event, MAX_EVENT_BYTES};
+use promoflow_model::event::{CheckedEvent, Event, MAX_EVENT_BYTES};
 
 use super::results::{EventResult, EventResults};
 use crate::error::CliError;
@@ -77,7 +77,7 @@ fn read_all(
 /// Calls `visit` with each event of a file and its line number, or with the error of the line.
 pub(super) fn for_each_event(
     input: Input,
-    mut visit: impl FnMut(u64, Result<Event, EventResult>) -> Result<ControlFlow<()>, CliError>,
+    mut visit: impl FnMut(u64, Result<CheckedEvent, EventResult>) -> Result<ControlFlow<()>, CliError>,
 ) -> Result<(), CliError> {
     let Input { name, reader, .. } = input;
     let mut reader = BufReader::with_capacity(1 << 16, reader);
@@ -96,7 +96,7 @@ pub(super) fn for_each_event(
 }
 
 /// Parses the event of a line; `None` for a blank one.
-fn read_event(line: Line, number: u64) -> Option<Result<Event, EventResult>> {
+fn read_event(line: Line, number: u64) -> Option<Result<CheckedEvent, EventResult>> {
     let rejected = |why: &str| EventResult::rejected(None, Some(number), why.to_owned());
     let text = match line {
         Line::Text(text) => text,
@@ -153,7 +153,7 @@ fn collect_all(
 mod tests {
     use super::*;
 
-    fn read(text: &str, number: u64) -> Option<Result<Event, EventResult>> {
+    fn read(text: &str, number: u64) -> Option<Result<CheckedEvent, EventResult>> {
         read_event(Line::Text(text.to_owned()), number)
     }
 

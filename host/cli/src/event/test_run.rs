@@ -3,7 +3,7 @@
 use promoflow_api_model::TestRun;
 use promoflow_engine::run::TestRunReport;
 use promoflow_installation::Promoflow;
-use promoflow_model::event::Event;
+use promoflow_model::event::CheckedEvent;
 use serde::Serialize;
 
 use super::super::error::{CliError, CommandResult, Status};
@@ -24,7 +24,7 @@ struct TestRunLine {
 /// Prints the test run of an event; `line` is its line in the file.
 pub(super) fn print(
     promoflow: &Promoflow,
-    event: Event,
+    event: CheckedEvent,
     line: Option<u64>,
     out: &mut Out,
 ) -> CommandResult {

@@ -286,7 +286,7 @@ impl AlertMonitor {
         let answer = Box::new(move |receipt| {
             let _gone = answer.send(receipt);
         });
-        shared.enqueue(Task::Event { event, answer });
+        shared.submit(Task::Event { event, answer });
         match answered.recv() {
             Ok(Ok(_)) => alert.notified = true,
             // Another event has this id: the next check uses the next one.

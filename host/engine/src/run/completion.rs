@@ -75,7 +75,7 @@ impl Shared {
                     self.parts.workflow_cache.invalidate(accept.config);
                 }
                 let event = Box::new(accept.event);
-                self.requeue(Task::Event { event, answer }, tries);
+                self.resubmit(Task::Event { event, answer }, tries);
             }
             Ok(CommitReply::Conflict) => {
                 events.rejected.inc();
@@ -118,7 +118,7 @@ impl Shared {
                 if tries < MAX_CONFLICTS =>
             {
                 self.release_after_conflict(stale, &segment);
-                return self.requeue(Task::Run(Box::new(run)), tries);
+                return self.resubmit(Task::Run(Box::new(run)), tries);
             }
             Ok(CommitReply::Done) => {
                 self.context.leases.committed(&segment.claims);

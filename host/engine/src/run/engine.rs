@@ -1,6 +1,7 @@
 //! The engine: the threads of a process, and the path of an event through them.
 
 use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +24,7 @@ use promoflow_block_host::SandboxPool;
 use promoflow_model::alert;
 use promoflow_model::alert::Rules;
 use promoflow_model::clock::Clock;
-use promoflow_model::event::{Event, EventError};
+use promoflow_model::event::{CheckedEvent, EventError};
 use promoflow_store::{Member, RunId, Store, StoreError};
 use promoflow_trace::Tracer;
 
@@ -93,6 +94,12 @@ pub enum SubmitError {
     /// The engine has stopped or is overloaded.
     #[error("the event was not stored: {0}")]
     Unavailable(&'static str),
+}
+
+impl From<Infallible> for SubmitError {
+    fn from(never: Infallible) -> SubmitError {
+        match never {}
+    }
 }
 
 /// The callback that receives the result of an event.
@@ -195,7 +202,12 @@ impl Engine {
     }
 
     /// Sends an event and blocks until it is stored durably. Returns the runs that it started.
-    pub fn send(&self, event: Event) -> Result<Receipt, SubmitError> {
+    pub fn send<E>(&self, event: E) -> Result<Receipt, SubmitError>
+    where
+        E: TryInto<CheckedEvent>,
+        SubmitError: From<E::Error>,
+    {
+        let event = self.check(event)?;
         let (answer, answered) = channel();
         let answer = move |receipt| {
             // The receiver may be gone; the event is stored all the same.
@@ -205,12 +217,10 @@ impl Engine {
             // This thread would only wait for an idle worker. Waking the worker and being woken by
             // it takes as long as processing the event.
             self.shared.parts.sandboxes.warm_up_thread();
-            let event = validate_external(event)
-                .inspect_err(|_| self.shared.parts.metrics.events.rejected.inc())?;
             self.shared
                 .process_inline(Box::new(event), Box::new(answer));
         } else {
-            self.submit(event, answer);
+            self.submit_checked(event, Box::new(answer), Shared::submit);
         }
         answered
             .recv()
@@ -219,49 +229,62 @@ impl Engine {
 
     /// Queues an event. Blocks only while the queue is full. `answer` receives the result on an
     /// engine thread and must not block.
-    pub fn submit(
+    pub fn submit<E>(
         &self,
-        event: Event,
+        event: E,
         answer: impl FnOnce(Result<Receipt, SubmitError>) + Send + 'static,
-    ) {
-        self.submit_with(event, answer, Shared::enqueue);
+    ) where
+        E: TryInto<CheckedEvent>,
+        SubmitError: From<E::Error>,
+    {
+        match self.check(event) {
+            Ok(event) => self.submit_checked(event, Box::new(answer), Shared::submit),
+            Err(error) => answer(Err(error)),
+        }
     }
 
     /// Like [`submit`](Engine::submit), but never waits for room; the caller must bound how many
     /// events are in flight.
-    pub fn submit_unbounded(
+    pub fn submit_unbounded<E>(
         &self,
-        event: Event,
+        event: E,
         answer: impl FnOnce(Result<Receipt, SubmitError>) + Send + 'static,
-    ) {
-        self.submit_with(event, answer, Shared::enqueue_unbounded);
+    ) where
+        E: TryInto<CheckedEvent>,
+        SubmitError: From<E::Error>,
+    {
+        match self.check(event) {
+            Ok(event) => self.submit_checked(event, Box::new(answer), Shared::submit_unbounded),
+            Err(error) => answer(Err(error)),
+        }
     }
 
-    fn submit_with(
+    /// Checks an event from outside, which must not have a type that is reserved for alerts.
+    fn check<E>(&self, event: E) -> Result<CheckedEvent, SubmitError>
+    where
+        E: TryInto<CheckedEvent>,
+        SubmitError: From<E::Error>,
+    {
+        let checked = event.try_into().map_err(SubmitError::from);
+        let checked = checked.and_then(|event| {
+            alert::check_external(&event)?;
+            Ok(event)
+        });
+        checked.inspect_err(|_| self.shared.parts.metrics.events.rejected.inc())
+    }
+
+    fn submit_checked(
         &self,
-        event: Event,
-        answer: impl FnOnce(Result<Receipt, SubmitError>) + Send + 'static,
-        enqueue: impl FnOnce(&Shared, Task),
+        event: CheckedEvent,
+        answer: EventCallback,
+        submit: impl FnOnce(&Shared, Task),
     ) {
-        match validate_external(event) {
-            Ok(event) => {
-                let answer = Box::new(answer);
-                match self
-                    .shared
-                    .parts
-                    .workflow_cache
-                    .config_without_listener(&event)
-                {
-                    Some(config) => self.shared.store_only(event, config, answer),
-                    None => {
-                        let event = Box::new(event);
-                        enqueue(&self.shared, Task::Event { event, answer });
-                    }
-                }
-            }
-            Err(error) => {
-                self.shared.parts.metrics.events.rejected.inc();
-                answer(Err(error.into()));
+        let workflow_cache = &self.shared.parts.workflow_cache;
+        match workflow_cache.config_without_listener(&event) {
+            Some(config) => self.shared.store_only(event, config, answer),
+            None => {
+                let event = Box::new(event);
+                submit(&self.shared, Task::Event { event, answer });
             }
         }
     }
@@ -361,10 +384,4 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// Checks an event from outside: reserved alert types are rejected.
-fn validate_external(event: Event) -> Result<Event, EventError> {
-    alert::check_external(&event)?;
-    event.checked()
 }

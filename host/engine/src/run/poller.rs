@@ -112,7 +112,7 @@ impl Shared {
                     return Ok(Duration::ZERO);
                 }
                 lock(&self.in_flight).insert(run.id);
-                self.enqueue_unbounded(Task::Run(Box::new(run)));
+                self.submit_unbounded(Task::Run(Box::new(run)));
             }
             if !due.unreadable.is_empty() {
                 for (run, why) in &due.unreadable {

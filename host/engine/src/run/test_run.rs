@@ -58,12 +58,11 @@ pub struct TestRunWait {
 
 /// Runs every workflow that an event starts.
 pub fn test_run(
-    event: Event,
+    event: &Event,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     workflow_cache: &WorkflowCache,
 ) -> Result<Vec<TestRunReport>, SubmitError> {
-    let event = event.checked()?;
     let configuration = workflow_cache
         .refresh()
         .map_err(|error| SubmitError::Configuration(format!("{error:#}")))?;
@@ -79,7 +78,7 @@ pub fn test_run(
             interrupt: None,
             contact_overlay: Some(Arc::clone(&contact_overlay)),
         };
-        match run_plans(configuration.plans_for(&event), &event, contacts, &context)? {
+        match run_plans(configuration.plans_for(event), event, contacts, &context)? {
             Some(done) => return Ok(done),
             // A real event does the same: a segment that started without the directory starts
             // again.

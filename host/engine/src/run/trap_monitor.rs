@@ -121,7 +121,7 @@ impl Shared {
                 }
             });
             let event = Box::new(event);
-            self.enqueue_unbounded(Task::Event { event, answer });
+            self.submit_unbounded(Task::Event { event, answer });
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::engine::{EventCallback, MAX_CONFLICTS, Shared, SubmitError};
 use super::segment::{Conflict, SegmentInput, execute, positions, retry_or_fail};
 use super::workflow_cache::Configuration;
 use crate::committer::Reservation;
-use promoflow_model::event::Event;
+use promoflow_model::event::{CheckedEvent, Event};
 use promoflow_model::pool::CodeGroup;
 use promoflow_store::{
     AcceptEvent, CommitUnit, ConfigVersion, DueRun, FailureKind, Segment, Start,
@@ -28,7 +28,7 @@ pub(super) struct Job {
 
 pub(super) enum Task {
     Event {
-        event: Box<Event>,
+        event: Box<CheckedEvent>,
         answer: EventCallback,
     },
     Run(Box<DueRun>),
@@ -82,7 +82,7 @@ fn depends_on(starts: &[Start], segment: &Segment) -> bool {
 
 impl Shared {
     /// Queues a task for a worker; blocks while the queue is full.
-    pub(super) fn enqueue(&self, task: Task) {
+    pub(super) fn submit(&self, task: Task) {
         let reservation = self.parts.committer.reserve();
         if let Err(rejected) = self.jobs.push(Job::new(task, reservation)) {
             rejected.reject();
@@ -90,7 +90,11 @@ impl Shared {
     }
 
     /// Processes an event on the calling thread.
-    pub(super) fn process_inline(self: &Arc<Self>, event: Box<Event>, answer: EventCallback) {
+    pub(super) fn process_inline(
+        self: &Arc<Self>,
+        event: Box<CheckedEvent>,
+        answer: EventCallback,
+    ) {
         let reservation = self.parts.committer.reserve();
         self.process_event(event, 0, reservation, answer);
     }
@@ -99,7 +103,7 @@ impl Shared {
     /// that must not wait for the disk.
     pub(super) fn store_only(
         self: &Arc<Self>,
-        event: Event,
+        event: CheckedEvent,
         config: ConfigVersion,
         answer: EventCallback,
     ) {
@@ -118,12 +122,12 @@ impl Shared {
     }
 
     /// Queues a task for a worker without blocking.
-    pub(super) fn enqueue_unbounded(&self, task: Task) {
+    pub(super) fn submit_unbounded(&self, task: Task) {
         self.push_job(task, 0);
     }
 
     /// Queues a task again after a conflict, without blocking.
-    pub(super) fn requeue(&self, task: Task, tries: u32) {
+    pub(super) fn resubmit(&self, task: Task, tries: u32) {
         self.push_job(task, tries + 1);
     }
 
@@ -194,7 +198,7 @@ impl Shared {
 
     fn process_event(
         self: &Arc<Self>,
-        event: Box<Event>,
+        event: Box<CheckedEvent>,
         tries: u32,
         reservation: Reservation,
         answer: EventCallback,
@@ -207,7 +211,7 @@ impl Shared {
     /// commit; otherwise its runs become due after it.
     fn process_event_with(
         self: &Arc<Self>,
-        event: Box<Event>,
+        event: Box<CheckedEvent>,
         tries: u32,
         reservation: Reservation,
         answer: EventCallback,
@@ -322,7 +326,7 @@ impl Shared {
         match execute(&mut input, &self.context) {
             Ok(segment) => self.submit_segment(run, tries, reservation, segment),
             Err(Conflict) => {
-                self.requeue(Task::Run(Box::new(run)), tries);
+                self.resubmit(Task::Run(Box::new(run)), tries);
             }
         }
     }

@@ -4,14 +4,20 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value as Json};
 
-use super::{Event, EventError, MAX_EVENT_BYTES, check_key_value};
+use super::{CheckedEvent, Event, EventError, MAX_EVENT_BYTES, check_key_value};
 use crate::contact::is_placeholder;
 use promoflow_tabular::{INEXACT, Value, is_inexact, shorten};
 
 impl Event {
-    /// Parses the JSON body of an event: `{"eventTypeKey": …, "keyValue": …, "params": …}`, where
-    /// `params` is a list of `{"name": …, "value": …}` or an object.
-    pub fn from_json(text: &str) -> Result<Event, EventError> {
+    /// Parses and checks the JSON body of an event.
+    pub fn from_json(text: &str) -> Result<CheckedEvent, EventError> {
+        Event::parse(text)?.checked()
+    }
+
+    /// Parses the JSON body of an event without checking its values:
+    /// `{"eventTypeKey": …, "keyValue": …, "params": …}`, where `params` is a list of
+    /// `{"name": …, "value": …}` or an object.
+    pub fn parse(text: &str) -> Result<Event, EventError> {
         if text.len() > MAX_EVENT_BYTES {
             let message = format!(
                 "{} bytes; at most {MAX_EVENT_BYTES} are accepted",
@@ -48,14 +54,13 @@ impl Event {
                 ));
             }
         };
-        Event {
+        Ok(Event {
             id,
             event_type,
             key,
             params,
             origin: None,
-        }
-        .checked()
+        })
     }
 }
 

@@ -4,6 +4,8 @@
 
 mod body;
 
+use std::ops::Deref;
+
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -32,7 +34,7 @@ pub const FORBIDDEN_IN_KEYS: &[char] = &[
     '<', ';', '’', '\\', '/', '|', '"', '`', '\'', '^', '?', '!', ',', '>',
 ];
 
-/// A validated event with a key.
+/// An event as it was sent. [`checked`](Event::checked) makes a [`CheckedEvent`] of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// The id by which repeated submissions are recognised; unique in a database, for ever.
@@ -45,6 +47,41 @@ pub struct Event {
     pub params: Map<String, Value>,
     /// Metadata for exported traces; not part of the event's content.
     pub origin: Option<Box<Origin>>,
+}
+
+/// A valid event with a key. The engine accepts no other, so an event is checked once, where it
+/// enters the program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckedEvent(Event);
+
+impl CheckedEvent {
+    /// Returns the event with metadata for exported traces, which need no check.
+    #[must_use]
+    pub fn with_origin(mut self, origin: Option<Box<Origin>>) -> CheckedEvent {
+        self.0.origin = origin;
+        self
+    }
+
+    /// Returns the event, which can be changed and must then be checked again.
+    pub fn into_inner(self) -> Event {
+        self.0
+    }
+}
+
+impl Deref for CheckedEvent {
+    type Target = Event;
+
+    fn deref(&self) -> &Event {
+        &self.0
+    }
+}
+
+impl TryFrom<Event> for CheckedEvent {
+    type Error = EventError;
+
+    fn try_from(event: Event) -> Result<CheckedEvent, EventError> {
+        event.checked()
+    }
 }
 
 /// The reason why an event is rejected.
@@ -68,7 +105,7 @@ impl EventError {
 }
 
 impl Event {
-    /// Creates an event without parameters. It is validated when it is sent.
+    /// Creates an event without parameters.
     pub fn new(event_type: impl Into<String>, key: impl Into<String>) -> Event {
         Event {
             id: None,
@@ -93,8 +130,8 @@ impl Event {
         self
     }
 
-    /// Validates the event. If it has no key, the key is taken from its parameters.
-    pub fn checked(mut self) -> Result<Event, EventError> {
+    /// Checks the event. If it has no key, the key is taken from its parameters.
+    pub fn checked(mut self) -> Result<CheckedEvent, EventError> {
         check_key("eventTypeKey", &self.event_type, MAX_TYPE_CHARS)?;
         for (index, (name, value)) in self.params.iter().enumerate() {
             check_param(name, value)
@@ -125,7 +162,7 @@ impl Event {
             let message = format!("{size} bytes; at most {MAX_EVENT_BYTES} are accepted");
             return Err(EventError::new("params", message));
         }
-        Ok(self)
+        Ok(CheckedEvent(self))
     }
 
     /// Returns the location of an identifying parameter.
@@ -256,7 +293,7 @@ mod tests {
         let event = || Event::new("birthday", "").with_param("EmailAddress", "o'b@example.com");
         let checked = event().checked().unwrap();
         assert_eq!(checked.key, "o'b@example.com");
-        assert_eq!(checked.clone().checked().unwrap(), checked);
+        assert_eq!(checked.clone().into_inner().checked().unwrap(), checked);
         let mut chosen = event();
         chosen.key = "o'brien".to_owned();
         assert_eq!(chosen.checked().unwrap_err().field, "keyValue");

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::*;
 use promoflow_model::backoff::Backoff;
 use promoflow_model::clock::Timestamp;
-use promoflow_model::event::Event;
+use promoflow_model::event::CheckedEvent;
 use promoflow_model::pool::CodeGroup;
 use promoflow_model::workflow::{Repeat, Workflow};
 
@@ -26,7 +26,7 @@ pub enum CommitUnit {
 #[derive(Clone, Debug)]
 pub struct AcceptEvent {
     /// The event.
-    pub event: Event,
+    pub event: CheckedEvent,
     /// The configuration that `starts` is based on. If it has changed, the unit is stale.
     pub config: ConfigVersion,
     /// The runs that it starts.
