@@ -11,7 +11,7 @@ use plugin_get_promocode::GetPromocode;
 use plugin_send_message::SendMessage;
 use promoflow::block::Value;
 use promoflow_block_host::{
-    Block, BlockLibrary, Bounds, Call, ClaimError, ClaimRequest, CodeOrigin, HostFunctions,
+    BlockLibrary, Bounds, Call, ClaimError, ClaimRequest, CodeOrigin, HostFunctions, LinkedBlock,
     LogLevel, Outcome, Promocode, SandboxPool, SendError, SendRequest, SetError,
 };
 
@@ -27,7 +27,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     let library = BlockLibrary::standard(&sandboxes)?;
     let block = |name: &str| {
         let known = library.get(name).context("a standard block")?;
-        anyhow::Ok(Arc::clone(&known.block))
+        anyhow::Ok(known.block.link::<NoopHost>()?)
     };
     let (code, message) = (block("get-promocode")?, block("send-message")?);
     sandboxes.warm_up_thread();
@@ -105,8 +105,8 @@ fn message_call() -> Call {
     }
 }
 
-fn in_sandbox(block: &Block, call: Call) -> Result<()> {
-    let (outcome, _) = block.run(call, Box::new(NoopHost));
+fn in_sandbox(block: &LinkedBlock<NoopHost>, call: Call) -> Result<()> {
+    let (outcome, _) = block.run(call, NoopHost);
     match outcome {
         Ok(Outcome::Port(port)) if port == "next" => Ok(()),
         other => anyhow::bail!("the block answered {other:?}"),
@@ -139,7 +139,11 @@ fn native_message() -> Result<()> {
 }
 
 /// Returns the runs per second of two blocks on all cores, with nothing stored.
-fn ceiling(sandboxes: &SandboxPool, code: &Block, message: &Block) -> Result<f64> {
+fn ceiling(
+    sandboxes: &SandboxPool,
+    code: &LinkedBlock<NoopHost>,
+    message: &LinkedBlock<NoopHost>,
+) -> Result<f64> {
     let cores = thread::available_parallelism().map_or(2, usize::from);
     let begin = Instant::now();
     thread::scope(|scope| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, ComponentExportIndex, InstancePre, TypedFunc};
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, TypedFunc};
 use wasmtime::{Store, Trap};
 
 use super::bindings::FullBlockPre;
@@ -16,7 +16,8 @@ use super::capability::data::into_wit;
 use super::compiler::{self, CompileError};
 use super::describe::read_description;
 use super::library::is_standard;
-use super::sandbox::{Grants, Interface, SandboxPool, StepState};
+use super::no_host::NoHost;
+use super::sandbox::{Bounds, Grants, Interface, SandboxPool, StepState};
 use super::structure::{StructureError, check_structure};
 use super::types::{Call, HostFunctions, Outcome, Resumption, StepError};
 use promoflow_model::block::Description;
@@ -24,9 +25,6 @@ use promoflow_model::block::Description;
 /// Maximum size of a component in bytes. JavaScript and Python components contain their engine and
 /// have 12 to 18 MB; a larger one is a mistake or an attack on the compiler.
 pub const MAX_COMPONENT_BYTES: usize = 32 << 20;
-
-/// Limit of the data that one host call may copy out of a sandbox, in wasmtime's fuel.
-const HOST_CALL_FUEL: usize = 4 << 20;
 
 /// The reason why a component is not a valid block.
 #[derive(Debug, Error)]
@@ -57,14 +55,23 @@ pub enum BlockError {
     Description(String),
 }
 
-/// A compiled block. Cheap to share; each call gets its own sandbox.
+/// A compiled block. [`link`](Block::link) makes it runnable on a host.
 pub struct Block {
     digest: String,
+    component: Component,
     imports: Vec<Interface>,
     sets_values: bool,
     sandboxes: Arc<SandboxPool>,
-    pre: InstancePre<StepState>,
+    /// Linked to no host, for `describe`.
+    describing: InstancePre<StepState<NoHost>>,
     functions: Functions,
+}
+
+/// A block that runs on hosts of one type. Cheap to share; each call gets its own sandbox.
+pub struct LinkedBlock<H: HostFunctions> {
+    sandboxes: Arc<SandboxPool>,
+    pre: InstancePre<StepState<H>>,
+    run: ComponentExportIndex,
 }
 
 /// The exported functions, looked up once: the generated bindings would look up and check every
@@ -93,11 +100,8 @@ impl Block {
         if let Some(refused) = imports.iter().find(|interface| !grants.allow(**interface)) {
             return Err(BlockError::NotGranted(refused.name().to_owned()));
         }
-        let not_a_block = |error: wasmtime::Error| {
-            BlockError::NotABlock(sanitize(&format!("{error:#}"), MAX_ERROR_CHARS))
-        };
         let pre = instance_pre(sandboxes, &component, &imports).map_err(not_a_block)?;
-        let pre = FullBlockPre::new(pre).map_err(not_a_block)?;
+        let describing = FullBlockPre::new(pre).map_err(not_a_block)?;
         let functions = find_functions(&component, sandboxes)
             .ok_or_else(|| BlockError::NotABlock("`describe` or `run` is missing".into()))?;
         Ok(Block {
@@ -105,7 +109,8 @@ impl Block {
             imports,
             sets_values: sets_values(sandboxes, &component),
             sandboxes: Arc::clone(sandboxes),
-            pre: pre.instance_pre().clone(),
+            component,
+            describing: describing.instance_pre().clone(),
             functions,
         })
     }
@@ -128,15 +133,22 @@ impl Block {
     /// Calls `describe`. Host functions are not available to it.
     pub fn describe(&self) -> Result<Description, BlockError> {
         let _permit = self.sandboxes.acquire();
-        let mut store = self.store(None);
+        let bounds = Bounds {
+            host_calls: 0,
+            ..self.sandboxes.bounds
+        };
+        let mut store = self.sandboxes.store(NoHost, bounds);
         let described = self.call_describe(&mut store).map_err(|error| {
             BlockError::Describe(trap_text(&error, store.data().used.panic.as_deref()))
         })?;
         read_description(described).map_err(BlockError::Description)
     }
 
-    fn call_describe(&self, store: &mut Store<StepState>) -> wasmtime::Result<wit::Description> {
-        let instance = self.pre.instantiate(&mut *store)?;
+    fn call_describe(
+        &self,
+        store: &mut Store<StepState<NoHost>>,
+    ) -> wasmtime::Result<wit::Description> {
+        let instance = self.describing.instantiate(&mut *store)?;
         // Fails now if `run` has another type, instead of in the first step.
         let _run: Run<'_> = instance.get_typed_func(&mut *store, self.functions.run)?;
         let describe: Describe = instance.get_typed_func(&mut *store, self.functions.describe)?;
@@ -144,16 +156,24 @@ impl Block {
         Ok(described)
     }
 
-    /// Makes one call in a fresh sandbox. Returns the host in any case.
-    pub fn run(
-        &self,
-        call: Call,
-        host: Box<dyn HostFunctions>,
-    ) -> (Result<Outcome, StepError>, Box<dyn HostFunctions>) {
+    /// Links the block to hosts of one type.
+    pub fn link<H: HostFunctions>(&self) -> Result<LinkedBlock<H>, BlockError> {
+        let pre = instance_pre(&self.sandboxes, &self.component, &self.imports);
+        Ok(LinkedBlock {
+            sandboxes: Arc::clone(&self.sandboxes),
+            pre: pre.map_err(not_a_block)?,
+            run: self.functions.run,
+        })
+    }
+}
+
+impl<H: HostFunctions> LinkedBlock<H> {
+    /// Makes one call in a fresh sandbox. The host moves into the sandbox and comes back.
+    pub fn run(&self, call: Call, host: H) -> (Result<Outcome, StepError>, H) {
         // Acquired first and released last: waiting for a permit takes no time of the call, and the
         // engine gets the sandbox back before the next caller asks for one.
         let permit = self.sandboxes.acquire();
-        let mut store = self.store(Some(host));
+        let mut store = self.sandboxes.store(host, self.sandboxes.bounds);
         let call = write_call(call);
         let called = self.call_run(&mut store, &call);
         let result = match called {
@@ -166,31 +186,18 @@ impl Block {
         };
         let host = store.into_data().host;
         drop(permit);
-        match host {
-            Some(host) => (result, host),
-            // `run` sets it, and nothing removes it.
-            None => unreachable!("a sandbox keeps its host"),
-        }
+        (result, host)
     }
 
     fn call_run(
         &self,
-        store: &mut Store<StepState>,
+        store: &mut Store<StepState<H>>,
         call: &wit::Call,
     ) -> wasmtime::Result<Result<wit::Outcome, wit::BlockError>> {
         let instance = self.pre.instantiate(&mut *store)?;
-        let run: Run<'_> = instance.get_typed_func(&mut *store, self.functions.run)?;
+        let run: Run<'_> = instance.get_typed_func(&mut *store, self.run)?;
         let (outcome,) = run.call(store, (call,))?;
         Ok(outcome)
-    }
-
-    fn store(&self, host: Option<Box<dyn HostFunctions>>) -> Store<StepState> {
-        let state = StepState::new(host, self.sandboxes.bounds);
-        let mut store = Store::new(&self.sandboxes.engine, state);
-        store.limiter(|state| &mut state.limits);
-        store.set_epoch_deadline(self.sandboxes.deadline());
-        store.set_hostcall_fuel(HOST_CALL_FUEL.max(self.sandboxes.bounds.call_bytes));
-        store
     }
 }
 
@@ -283,12 +290,16 @@ fn sets_values(sandboxes: &SandboxPool, component: &Component) -> bool {
     })
 }
 
-fn instance_pre(
+fn not_a_block(error: wasmtime::Error) -> BlockError {
+    BlockError::NotABlock(sanitize(&format!("{error:#}"), MAX_ERROR_CHARS))
+}
+
+fn instance_pre<H: HostFunctions>(
     sandboxes: &SandboxPool,
     component: &Component,
     imports: &[Interface],
-) -> wasmtime::Result<InstancePre<StepState>> {
-    let mut linker = sandboxes.linker();
+) -> wasmtime::Result<InstancePre<StepState<H>>> {
+    let mut linker = Linker::new(&sandboxes.engine);
     for interface in imports {
         capability::link(&mut linker, *interface)?;
     }

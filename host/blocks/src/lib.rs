@@ -1,11 +1,12 @@
 //! Blocks: WebAssembly components that the steps of workflows run.
 //!
 //! [`SandboxPool`] compiles components and limits their resources. A [`Block`] is a compiled
-//! component with its [`Description`](promoflow_model::block::Description). [`Block::run`] makes a call in a fresh sandbox, which can
-//! reach nothing but the [`HostFunctions`] of the call. Each host interface of the contract is a module
-//! of `capability`; everything that a block returns is checked by `boundary`. [`check_structure`]
-//! checks a component before it is compiled, in a child process if the [`Compiler`] says so. Only
-//! this module uses wasmtime.
+//! component with its [`Description`](promoflow_model::block::Description). [`Block::link`] makes it a [`LinkedBlock`], whose
+//! [`run`](LinkedBlock::run) makes a call in a fresh sandbox, which can reach nothing but the
+//! [`HostFunctions`] of the call. Each host interface of the contract is a module of `capability`;
+//! everything that a block returns is checked by `boundary`. [`check_structure`] checks a component
+//! before it is compiled, in a child process if the [`Compiler`] says so. Only this crate uses
+//! wasmtime.
 //!
 //! ```
 //! use promoflow_block_host::check_structure;
@@ -26,13 +27,14 @@ mod component;
 mod describe;
 mod file;
 mod library;
+mod no_host;
 mod sandbox;
 mod structure;
 mod types;
 
 pub use compile_child::compile_if_asked;
 pub use compiler::{CompileError, CompileLimits, Compiler};
-pub use component::{Block, BlockError, MAX_COMPONENT_BYTES};
+pub use component::{Block, BlockError, LinkedBlock, MAX_COMPONENT_BYTES};
 pub use library::{BlockLibrary, LibraryBlock, RejectedBlock, STANDARD_BLOCKS};
 pub use sandbox::{Bounds, Grants, Interface, SandboxPool};
 pub use structure::{StructureError, check_structure};

@@ -5,15 +5,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
-use wasmtime::component::Linker;
 use wasmtime::{
-    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
     StoreLimits, StoreLimitsBuilder,
 };
 
 use super::compiler::{Compiler, ComponentCache};
 use super::types::HostFunctions;
 
+/// Limit of the data that one host call may copy out of a sandbox, in wasmtime's fuel.
+const HOST_CALL_FUEL: usize = 4 << 20;
 /// Interval of the interrupting timer. A step is stopped at most this much late.
 const TICK: Duration = Duration::from_millis(10);
 /// Maximum number of sandboxes at once; further callers wait. Twice the usual number of workers,
@@ -187,13 +188,18 @@ impl SandboxPool {
     }
 
     /// Returns the number of ticks after which a call is interrupted.
-    pub(super) fn deadline(&self) -> u64 {
+    fn deadline(&self) -> u64 {
         let ticks = self.bounds.time.as_millis() / TICK.as_millis();
         u64::try_from(ticks).unwrap_or(u64::MAX).max(1)
     }
 
-    pub(super) fn linker(&self) -> Linker<StepState> {
-        Linker::new(&self.engine)
+    /// Creates the store of a call: the memory of its sandbox, its host and its limits.
+    pub(super) fn store<H: HostFunctions>(&self, host: H, bounds: Bounds) -> Store<StepState<H>> {
+        let mut store = Store::new(&self.engine, StepState::new(host, bounds));
+        store.limiter(|state| &mut state.limits);
+        store.set_epoch_deadline(self.deadline());
+        store.set_hostcall_fuel(HOST_CALL_FUEL.max(bounds.call_bytes));
+        store
     }
 }
 
@@ -289,8 +295,8 @@ impl Drop for Permit<'_> {
 }
 
 /// The state of a sandbox: its host, its limits and their usage.
-pub(super) struct StepState {
-    pub(super) host: Option<Box<dyn HostFunctions>>,
+pub(super) struct StepState<H> {
+    pub(super) host: H,
     pub(super) limits: StoreLimits,
     pub(super) bounds: Bounds,
     pub(super) used: Usage,
@@ -307,8 +313,8 @@ pub(super) struct Usage {
     pub(super) panic: Option<String>,
 }
 
-impl StepState {
-    pub(super) fn new(host: Option<Box<dyn HostFunctions>>, bounds: Bounds) -> StepState {
+impl<H: HostFunctions> StepState<H> {
+    pub(super) fn new(host: H, bounds: Bounds) -> StepState<H> {
         let limits = StoreLimitsBuilder::new()
             .memory_size(bounds.memory)
             .table_elements(bounds.table_elements)
@@ -325,14 +331,14 @@ impl StepState {
     }
 
     /// Counts a host call and returns the host. An error is a trap.
-    pub(super) fn enter(&mut self) -> wasmtime::Result<&mut dyn HostFunctions> {
+    pub(super) fn enter(&mut self) -> wasmtime::Result<&mut H> {
+        if self.bounds.host_calls == 0 {
+            wasmtime::bail!("`describe` must not call the host");
+        }
         self.used.host_calls += 1;
         if self.used.host_calls > self.bounds.host_calls {
             wasmtime::bail!("more than {} host calls", self.bounds.host_calls);
         }
-        match &mut self.host {
-            Some(host) => Ok(host.as_mut()),
-            None => wasmtime::bail!("`describe` must not call the host"),
-        }
+        Ok(&mut self.host)
     }
 }

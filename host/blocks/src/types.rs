@@ -1,7 +1,5 @@
 //! The host's types for calls into and out of a sandbox.
 
-use std::any::Any;
-
 use promoflow_model::block::Value;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::message::ChannelKind;
@@ -9,7 +7,7 @@ use promoflow_model::pool::Selector;
 
 /// The host functions that a block can call. Implemented by the engine: every effect is staged and
 /// takes effect only when the segment commits.
-pub trait HostFunctions: Any + Send {
+pub trait HostFunctions: Send + 'static {
     /// Returns a value of the run.
     fn get(&self, name: &str) -> Option<Value>;
 

@@ -7,14 +7,14 @@ use crate::bindings::promoflow::workflow::data::Host;
 use crate::bindings::promoflow::workflow::types;
 use crate::boundary::read_value;
 use crate::sandbox::StepState;
-use crate::types::SetError;
+use crate::types::{HostFunctions, SetError};
 use promoflow_model::block::Value;
 
-pub(super) fn link(linker: &mut Linker<StepState>) -> wasmtime::Result<()> {
-    data::add_to_linker::<_, HasSelf<StepState>>(linker, |state| state)
+pub(super) fn link<H: HostFunctions>(linker: &mut Linker<StepState<H>>) -> wasmtime::Result<()> {
+    data::add_to_linker::<_, HasSelf<StepState<H>>>(linker, |state| state)
 }
 
-impl Host for StepState {
+impl<H: HostFunctions> Host for StepState<H> {
     fn get(&mut self, name: String) -> wasmtime::Result<Option<types::Value>> {
         Ok(self.enter()?.get(&name).map(into_wit))
     }

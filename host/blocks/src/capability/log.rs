@@ -7,13 +7,13 @@ use crate::bindings::promoflow::workflow::log;
 use crate::bindings::promoflow::workflow::log::{Host, Level};
 use crate::boundary::{read_panic, sanitize};
 use crate::sandbox::StepState;
-use crate::types::LogLevel;
+use crate::types::{HostFunctions, LogLevel};
 
-pub(super) fn link(linker: &mut Linker<StepState>) -> wasmtime::Result<()> {
-    log::add_to_linker::<_, HasSelf<StepState>>(linker, |state| state)
+pub(super) fn link<H: HostFunctions>(linker: &mut Linker<StepState<H>>) -> wasmtime::Result<()> {
+    log::add_to_linker::<_, HasSelf<StepState<H>>>(linker, |state| state)
 }
 
-impl Host for StepState {
+impl<H: HostFunctions> Host for StepState<H> {
     fn write(&mut self, level: Level, text: String) -> wasmtime::Result<()> {
         if let Some(panic) = read_panic(level, &text) {
             self.used.panic = Some(panic);

@@ -6,7 +6,7 @@ use crate::bindings::promoflow::workflow::messages;
 use crate::bindings::promoflow::workflow::messages::Host;
 use crate::boundary::{check_length, clamp_time};
 use crate::sandbox::StepState;
-use crate::types::{DeliveryTarget, Hours, Recipient, SendError, SendRequest};
+use crate::types::{DeliveryTarget, HostFunctions, Hours, Recipient, SendError, SendRequest};
 use promoflow_model::message::ChannelKind;
 
 /// Maximum number of targets of a delivery: one per channel.
@@ -17,11 +17,11 @@ const MAX_ADDRESS_CHARS: usize = 4_096;
 const MAX_TEXT_CHARS: usize = 200;
 const MINUTES_A_DAY: u16 = 24 * 60;
 
-pub(super) fn link(linker: &mut Linker<StepState>) -> wasmtime::Result<()> {
-    messages::add_to_linker::<_, HasSelf<StepState>>(linker, |state| state)
+pub(super) fn link<H: HostFunctions>(linker: &mut Linker<StepState<H>>) -> wasmtime::Result<()> {
+    messages::add_to_linker::<_, HasSelf<StepState<H>>>(linker, |state| state)
 }
 
-impl Host for StepState {
+impl<H: HostFunctions> Host for StepState<H> {
     fn send(
         &mut self,
         request: messages::Request,

@@ -10,9 +10,13 @@ use wasmtime::component::Linker;
 
 use super::bindings::promoflow::workflow;
 use super::sandbox::{Interface, StepState};
+use super::types::HostFunctions;
 
 /// Links one interface.
-pub(super) fn link(linker: &mut Linker<StepState>, interface: Interface) -> wasmtime::Result<()> {
+pub(super) fn link<H: HostFunctions>(
+    linker: &mut Linker<StepState<H>>,
+    interface: Interface,
+) -> wasmtime::Result<()> {
     match interface {
         Interface::Data => data::link(linker),
         Interface::Promocodes => promocodes::link(linker),
@@ -21,4 +25,4 @@ pub(super) fn link(linker: &mut Linker<StepState>, interface: Interface) -> wasm
     }
 }
 
-impl workflow::types::Host for StepState {}
+impl<H: HostFunctions> workflow::types::Host for StepState<H> {}

@@ -5,14 +5,14 @@ use wasmtime::component::{HasSelf, Linker};
 use crate::bindings::promoflow::workflow::promocodes;
 use crate::bindings::promoflow::workflow::promocodes::Host;
 use crate::sandbox::StepState;
-use crate::types::{ClaimError, ClaimRequest, CodeOrigin, Reuse, WhenEmpty};
+use crate::types::{ClaimError, ClaimRequest, CodeOrigin, HostFunctions, Reuse, WhenEmpty};
 use promoflow_model::pool::{CodeGroup, MAX_CODE_CHARS, MAX_DISCOUNT, MAX_TYPE_CHARS, Selector};
 
-pub(super) fn link(linker: &mut Linker<StepState>) -> wasmtime::Result<()> {
-    promocodes::add_to_linker::<_, HasSelf<StepState>>(linker, |state| state)
+pub(super) fn link<H: HostFunctions>(linker: &mut Linker<StepState<H>>) -> wasmtime::Result<()> {
+    promocodes::add_to_linker::<_, HasSelf<StepState<H>>>(linker, |state| state)
 }
 
-impl Host for StepState {
+impl<H: HostFunctions> Host for StepState<H> {
     fn claim(
         &mut self,
         selector: promocodes::Selector,

@@ -1,36 +1,129 @@
 //! Claims: selects the code that a step gets and stages the claim.
 
-use super::effect_buffer::{EffectBuffer, HeldCode};
 use super::leases::LeaseOutcome;
+use super::segment_context::SegmentContext;
 use promoflow_block_host::{ClaimError, ClaimRequest, CodeOrigin, Promocode, Reuse, WhenEmpty};
 use promoflow_model::clock::Timestamp;
+use promoflow_model::message::RenderedMessage;
 use promoflow_model::pool::CodeGroup;
 use promoflow_store::{
     AvailableCode, ClaimId, Exhausted, GrantedCode, Position, ReusableClaim, StagedClaim,
     StagedReuse, Store, StoreError,
 };
 
+/// A code that a segment holds.
+#[derive(Clone)]
+pub(super) struct HeldCode {
+    pub(super) code_group: CodeGroup,
+    pub(super) code: AvailableCode,
+    /// True if the contact keeps the code.
+    pub(super) kept: bool,
+}
+
+/// The codes of a segment.
+pub(super) struct SegmentCodes {
+    /// The codes that the segment holds: newly claimed and reused ones.
+    held: Vec<HeldCode>,
+    /// Codes staged by other segments of the same commit request.
+    claimed_in_batch: Vec<Position>,
+    /// The code that the run received while it waited, until its step claims it.
+    pub(super) given: Option<GrantedCode>,
+    /// Set if the last claim must wait.
+    pub(super) awaiting: Option<AwaitedClaim>,
+    /// True if a claim found only codes that other segments have staged.
+    pub(super) is_contended: bool,
+}
+
+/// A claim that must wait for a code.
+#[derive(Default)]
+pub(super) struct AwaitedClaim {
+    /// The contact name under which the run waits.
+    pub(super) contact: Option<String>,
+    /// True if the contact keeps the code.
+    pub(super) keeps: bool,
+    /// The claim of the code that this contact keeps and that cannot be reused.
+    pub(super) kept: Option<ClaimId>,
+}
+
+impl SegmentCodes {
+    pub(super) fn new(held: Vec<HeldCode>, claimed_in_batch: Vec<Position>) -> SegmentCodes {
+        SegmentCodes {
+            held,
+            claimed_in_batch,
+            given: None,
+            awaiting: None,
+            is_contended: false,
+        }
+    }
+
+    fn hold(&mut self, code_group: &CodeGroup, code: &AvailableCode, kept: bool) {
+        self.held.push(HeldCode {
+            code_group: code_group.clone(),
+            code: code.clone(),
+            kept,
+        });
+    }
+
+    /// Takes the code that the run received while it waited. The run already owns it; a code that
+    /// has expired since is not taken.
+    fn take_given(&mut self, code_group: &CodeGroup, now: Timestamp) -> Option<Promocode> {
+        let fits = |given: &mut GrantedCode| {
+            given.code_group == *code_group && given.code.position.expires > now
+        };
+        let given = self.given.take_if(fits)?;
+        self.hold(code_group, &given.code, false);
+        Some(promocode(code_group, &given.code, CodeOrigin::Claimed))
+    }
+
+    /// Returns the code that this segment took last and that a claim can reuse.
+    fn find_held(
+        &self,
+        code_group: &CodeGroup,
+        needed: Timestamp,
+        kept: bool,
+    ) -> Option<&AvailableCode> {
+        let mut latest = self.held.iter().rev();
+        let found = latest.find(|held| {
+            held.code_group == *code_group
+                && held.code.position.expires >= needed
+                && (held.kept || !kept)
+        });
+        found.map(|held| &held.code)
+    }
+
+    /// Returns true if the text of this message contains one of the codes.
+    pub(super) fn are_in(&self, content: &RenderedMessage) -> bool {
+        let mut held = self.held.iter();
+        held.any(|held| content.contains_code(&held.code.code))
+    }
+
+    /// Returns the earliest expiry of the codes that these messages contain.
+    pub(super) fn expires<'c>(
+        &self,
+        contents: impl Iterator<Item = &'c RenderedMessage> + Clone,
+    ) -> Timestamp {
+        let carried = self.held.iter().filter(|held| {
+            contents
+                .clone()
+                .any(|content| content.contains_code(&held.code.code))
+        });
+        let expiries = carried.map(|held| held.code.position.expires);
+        expiries.min().unwrap_or(Timestamp::NEVER)
+    }
+}
+
+/// Claims a code for the current step, or reuses one.
 pub(super) fn claim_code(
-    effects: &mut EffectBuffer,
+    segment: &mut SegmentContext,
     request: ClaimRequest,
 ) -> Result<Promocode, ClaimError> {
-    let Some(host) = &effects.host else {
-        return Err(ClaimError::Unavailable(
-            "no run is attached to this step".into(),
-        ));
-    };
     let selector = request.selector;
-    let now = host.clock.now();
-    let needed = host.calendar.expiry_needed(now, selector.days);
-    if let Some(given) = take_given_code(effects, &selector.code_group, now) {
+    let now = segment.services.clock.now();
+    let needed = segment.services.calendar.expiry_needed(now, selector.days);
+    if let Some(given) = segment.codes.take_given(&selector.code_group, now) {
         return Ok(given);
     }
-    let Some(host) = &effects.host else {
-        return Err(ClaimError::Unavailable(
-            "no run is attached to this step".into(),
-        ));
-    };
-    let store = std::sync::Arc::clone(&host.store);
+    let store = std::sync::Arc::clone(&segment.services.store);
     let query = ClaimQuery {
         store: &*store,
         code_group: &selector.code_group,
@@ -38,9 +131,10 @@ pub(super) fn claim_code(
         now,
     };
     let unavailable = |error: StoreError| ClaimError::Unavailable(error.to_string());
-    let names = effects.contact_names().map_err(unavailable)?;
+    let names = segment.contacts.names(&segment.values);
+    let names = names.map_err(unavailable)?;
     let known = query
-        .find_reusable(effects, request.reuse, &names)
+        .find_reusable(segment, request.reuse, &names)
         .map_err(unavailable)?;
     let name = names.into_iter().next().unwrap_or_default();
     let found = match known {
@@ -49,50 +143,29 @@ pub(super) fn claim_code(
         }
         PriorClaim::NotReusable(found) => found,
     };
-    let staged = effects
-        .staged
-        .claims
-        .iter()
-        .map(|claim| claim.code.position);
+    let staged = segment.staged.claims.iter();
+    let staged = staged.map(|claim| claim.code.position);
     let own: Vec<Position> = staged
-        .chain(effects.claimed_in_batch.iter().copied())
+        .chain(segment.codes.claimed_in_batch.iter().copied())
         .collect();
-    let taken = match &effects.host {
-        Some(host) => host
-            .leases
-            .take(&selector.code_group, selector.days, needed, &own)
-            .map_err(unavailable)?,
-        None => {
-            return Err(ClaimError::Unavailable(
-                "no run is attached to this step".into(),
-            ));
-        }
-    };
-    match taken {
+    let leases = &segment.services.leases;
+    let taken = leases.take(&selector.code_group, selector.days, needed, &own);
+    let kept = matches!(request.reuse, Reuse::ForContact(_));
+    match taken.map_err(unavailable)? {
         LeaseOutcome::Code(code) => {
             let claimed = promocode(&selector.code_group, &code, CodeOrigin::Claimed);
-            let kept = matches!(request.reuse, Reuse::ForContact(_));
             if kept {
-                effects.staged.reuses.push(StagedReuse {
+                segment.staged.reuses.push(StagedReuse {
                     contact: name.clone(),
                     code_group: selector.code_group.clone(),
                     found,
-                    replaced_by: Some(effects.staged.claims.len()),
+                    replaced_by: Some(segment.staged.claims.len()),
                 });
             }
-            effects.codes.push(HeldCode {
-                code_group: selector.code_group.clone(),
-                code: code.clone(),
-                kept,
-            });
-            let step = effects.next_effect();
-            effects.add_alias(&name);
-            effects
-                .staged
-                .deliveries_before_claim
-                .push(effects.staged.deliveries.len());
-            effects.staged.claims.push(StagedClaim {
-                step,
+            segment.codes.hold(&selector.code_group, &code, kept);
+            segment.staged.add_alias(&name, segment.values.key());
+            segment.staged.add_claim(StagedClaim {
+                step: segment.keys.next_key(),
                 code_group: selector.code_group,
                 code,
                 contact: name,
@@ -101,7 +174,7 @@ pub(super) fn claim_code(
         }
         LeaseOutcome::Exhausted => {
             let code_group = selector.code_group;
-            effects.staged.exhausted.push(Exhausted {
+            segment.staged.exhausted.push(Exhausted {
                 code_group: code_group.clone(),
                 expires: needed,
             });
@@ -115,44 +188,26 @@ pub(super) fn claim_code(
                 });
             }
             if request.when_empty == WhenEmpty::Wait {
-                effects.wait_keeps_code = Some(matches!(request.reuse, Reuse::ForContact(_)));
-                effects.add_alias(&name);
-                effects.waiting_alias = Some(name);
-                effects.kept_claim = found;
+                segment.staged.add_alias(&name, segment.values.key());
+                segment.codes.awaiting = Some(AwaitedClaim {
+                    contact: Some(name),
+                    keeps: kept,
+                    kept: found,
+                });
                 return Err(ClaimError::MustWait);
             }
-            effects.journal.cause = Some(format!(
+            segment.journal.cause = Some(format!(
                 "no promo code of type `{}` with discount {} and at least {} days of validity is left",
                 code_group.code_type, code_group.discount, selector.days
             ));
             Err(ClaimError::Exhausted)
         }
         LeaseOutcome::Busy => {
-            effects.is_contended = true;
+            segment.codes.is_contended = true;
             let text = "other runs hold the last codes";
             Err(ClaimError::Unavailable(text.into()))
         }
     }
-}
-
-/// Returns the code that the run received while it waited. The run already owns it; a code that has
-/// expired since is not returned.
-fn take_given_code(
-    effects: &mut EffectBuffer,
-    code_group: &CodeGroup,
-    now: Timestamp,
-) -> Option<Promocode> {
-    let fits = |given: &mut GrantedCode| {
-        given.code_group == *code_group && given.code.position.expires > now
-    };
-    let given = effects.given.take_if(fits)?;
-    let promocode = promocode(code_group, &given.code, CodeOrigin::Claimed);
-    effects.codes.push(HeldCode {
-        code_group: given.code_group,
-        code: given.code,
-        kept: false,
-    });
-    Some(promocode)
 }
 
 fn promocode(code_group: &CodeGroup, code: &AvailableCode, origin: CodeOrigin) -> Promocode {
@@ -186,7 +241,7 @@ impl ClaimQuery<'_> {
     /// Looks for a code that was claimed before and can be reused.
     fn find_reusable(
         &self,
-        effects: &mut EffectBuffer,
+        segment: &mut SegmentContext,
         reuse: Reuse,
         names: &[String],
     ) -> Result<PriorClaim, StoreError> {
@@ -195,15 +250,10 @@ impl ClaimQuery<'_> {
             Reuse::WithinRun => false,
             Reuse::ForContact(_) => true,
         };
-        let in_segment = effects.codes.iter().rev().find(|held| {
-            held.code_group == *self.code_group
-                && held.code.position.expires >= self.needed
-                && (held.kept || !kept)
-        });
-        if let Some(held) = in_segment {
-            return Ok(PriorClaim::Reusable(held.code.clone()));
+        if let Some(code) = segment.codes.find_held(self.code_group, self.needed, kept) {
+            return Ok(PriorClaim::Reusable(code.clone()));
         }
-        let held = match (reuse, effects.run) {
+        let held = match (reuse, segment.run) {
             (Reuse::WithinRun, Some(run)) => {
                 let held = self.store.claim_of_run(run, self.code_group, self.needed)?;
                 held.map(|held| (0, held))
@@ -219,14 +269,10 @@ impl ClaimQuery<'_> {
         {
             return Ok(PriorClaim::NotReusable(Some(held.id)));
         }
-        effects.codes.push(HeldCode {
-            code_group: self.code_group.clone(),
-            code: held.code.clone(),
-            kept,
-        });
+        segment.codes.hold(self.code_group, &held.code, kept);
         if kept && let Some(name) = names.get(by) {
-            effects.add_alias(name);
-            effects.staged.reuses.push(StagedReuse {
+            segment.staged.add_alias(name, segment.values.key());
+            segment.staged.reuses.push(StagedReuse {
                 contact: name.clone(),
                 code_group: self.code_group.clone(),
                 found: Some(held.id),

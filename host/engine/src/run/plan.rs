@@ -6,12 +6,16 @@ use std::sync::{Arc, OnceLock};
 use promoflow_velocity::Template;
 use serde_json::Value as Json;
 
+use super::segment_context::SegmentContext;
 use crate::metrics::BlockMetrics;
-use promoflow_block_host::Block;
+use promoflow_block_host::LinkedBlock;
 use promoflow_model::block::{Description, Kind, Value};
 use promoflow_model::message::{PreparedMessage, depends_on_data, parse_template, render_constant};
 use promoflow_model::workflow::{Condition, ParamValue, Target, Workflow, coerce};
 use promoflow_store::{StartRule, WorkflowVersionId};
+
+/// A block that runs on the context of a segment.
+pub(super) type StepBlock = LinkedBlock<SegmentContext>;
 
 /// A workflow version that is ready to run.
 pub(super) struct Plan {
@@ -28,7 +32,7 @@ pub(super) struct Plan {
 pub(super) struct PlannedStep {
     pub(super) id: String,
     pub(super) name: String,
-    pub(super) block: Arc<Block>,
+    pub(super) block: Arc<StepBlock>,
     pub(super) params: Vec<PlannedParam>,
     pub(super) ports: Vec<(String, Target)>,
     /// Metrics of the block's calls, looked up on the first call.
@@ -53,7 +57,8 @@ pub(super) enum PlannedValue {
 }
 
 /// Returns a compiled block by its digest.
-pub(super) type FindBlock<'f> = dyn FnMut(&str) -> anyhow::Result<(Arc<Block>, Description)> + 'f;
+pub(super) type FindBlock<'f> =
+    dyn FnMut(&str) -> anyhow::Result<(Arc<StepBlock>, Description)> + 'f;
 
 /// The reason why an applied workflow cannot run: its parts no longer fit together.
 #[derive(Debug, thiserror::Error)]

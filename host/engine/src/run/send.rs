@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 
-use super::effect_buffer::{EffectBuffer, HostContext};
+use super::run_contacts::RunContacts;
+use super::segment_context::{SegmentContext, Services};
 use super::tag_claims::{TagClaimer, TagClaims};
 use promoflow_block_host::{
     DeliveryTarget, HostFunctions, Hours, LogLevel, Recipient, SendError, SendRequest,
@@ -25,16 +26,16 @@ use promoflow_store::{Alternative, DUE_NOW, StagedDelivery};
 
 /// Stages a delivery and returns its index within the segment.
 pub(super) fn stage_delivery(
-    effects: &mut EffectBuffer,
+    segment: &mut SegmentContext,
     request: SendRequest,
 ) -> Result<u32, SendError> {
-    let contact = find_recipient(effects, &request.targets)?;
-    let mut builder = DeliveryBuilder::new(effects, &contact, request.language.as_deref());
+    let contact = find_recipient(segment, &request.targets)?;
+    let mut builder = DeliveryBuilder::new(segment, &contact, request.language.as_deref());
     let mut alternatives = Vec::with_capacity(request.targets.len());
     let mut refused = Vec::new();
     for target in &request.targets {
         let held = builder.codes.count();
-        match resolve_target(effects, &mut builder, target) {
+        match resolve_target(segment, &mut builder, target) {
             Ok(alternative) => alternatives.push(alternative),
             // The code claimed for this alternative would be lost.
             Err(error) if builder.codes.count() > held => return Err(error),
@@ -42,22 +43,21 @@ pub(super) fn stage_delivery(
             Err(error) => return Err(error),
         }
     }
-    let Some(host) = &effects.host else {
-        return Err(SendError::Unavailable("the run is not here".into()));
-    };
-    let expires = effects.expires(alternatives.iter().map(|alternative| &alternative.content));
+    let expires = segment
+        .codes
+        .expires(alternatives.iter().map(|alternative| &alternative.content));
     let mut alternatives = alternatives.into_iter();
     let Some(first) = alternatives.next() else {
         return Err(no_alternative(refused));
     };
     let hours = match &request.hours {
         Some(hours) => Some(allowed_hours(hours, || {
-            delivery_zone(host, &contact, &first)
+            delivery_zone(&segment.services, &segment.contacts, &contact, &first)
         })?),
         None => None,
     };
     let expires = expires.min(request.not_after.unwrap_or(Timestamp::NEVER));
-    let now = host.clock.now();
+    let now = segment.services.clock.now();
     let begins = request.not_before.unwrap_or(now).max(now);
     let due = hours.map_or(begins, |hours| hours.next_opening(begins));
     if expires <= due {
@@ -69,10 +69,10 @@ pub(super) fn stage_delivery(
     }
     for (target, error) in refused {
         let note = format!("channel {} skipped: {}", target.channel, error_text(&error));
-        effects.log(LogLevel::Info, &note);
+        segment.log(LogLevel::Info, &note);
     }
-    let step = effects.next_effect();
-    effects.staged.deliveries.push(StagedDelivery {
+    let step = segment.keys.next_key();
+    Ok(segment.staged.add_delivery(StagedDelivery {
         step,
         channel: first.channel,
         address: first.address,
@@ -82,8 +82,7 @@ pub(super) fn stage_delivery(
         due: if due <= now { DUE_NOW } else { due },
         expires,
         hours,
-    });
-    Ok(u32::try_from(effects.staged.deliveries.len() - 1).unwrap_or(u32::MAX))
+    }))
 }
 
 /// The inputs from which the messages of a delivery are rendered.
@@ -100,11 +99,11 @@ struct DeliveryBuilder<'c> {
 
 impl<'c> DeliveryBuilder<'c> {
     fn new(
-        effects: &mut EffectBuffer,
+        segment: &mut SegmentContext,
         contact: &'c Contact,
         language: Option<&str>,
     ) -> DeliveryBuilder<'c> {
-        let values = with_contact(effects.take_values(), contact);
+        let values = with_contact(segment.values.take_for_templates(), contact);
         let of_step = language.map(str::to_owned).into_iter();
         DeliveryBuilder {
             contact,
@@ -120,23 +119,19 @@ impl<'c> DeliveryBuilder<'c> {
     /// the text for it is not enough.)
     fn is_codeless(
         &self,
-        effects: &EffectBuffer,
+        segment: &SegmentContext,
         chosen: &LocalizedMessage<'_>,
         content: &RenderedMessage,
     ) -> bool {
-        if effects.has_only_event_values() {
+        if segment.values.are_of_event() {
             return true;
         }
-        if effects
-            .codes
-            .iter()
-            .any(|held| content.contains_code(&held.code.code))
-        {
+        if segment.codes.are_in(content) {
             return false;
         }
         let values = self
             .event_values
-            .get_or_init(|| with_contact(effects.event_values(), self.contact));
+            .get_or_init(|| with_contact(segment.values.of_event(), self.contact));
         let made = chosen.render(values, &mut |_| None);
         made.is_ok_and(|made| made.with_unsubscribe_tag() == content.clone().with_unsubscribe_tag())
     }
@@ -150,7 +145,7 @@ fn with_contact(values: Values, contact: &Contact) -> Values {
 
 /// Returns the recipient of a message: the contact that its targets name, else the run's contact.
 fn find_recipient(
-    effects: &mut EffectBuffer,
+    segment: &mut SegmentContext,
     targets: &[DeliveryTarget],
 ) -> Result<Contact, SendError> {
     let named = targets.iter().find_map(|target| match &target.recipient {
@@ -158,8 +153,8 @@ fn find_recipient(
         Recipient::Address(_) => None,
     });
     let found = match named {
-        Some(name) => effects.contact(name),
-        None => effects.known_contact(),
+        Some(name) => segment.contacts.named(&segment.values, name),
+        None => segment.contacts.known_contact(&segment.values),
     };
     let found = found.map_err(|error| SendError::Unavailable(error.to_string()))?;
     Ok(found.unwrap_or_default())
@@ -167,14 +162,11 @@ fn find_recipient(
 
 /// Resolves one target to an alternative: a channel, an address and the rendered message.
 fn resolve_target(
-    effects: &mut EffectBuffer,
+    segment: &mut SegmentContext,
     builder: &mut DeliveryBuilder<'_>,
     target: &DeliveryTarget,
 ) -> Result<Alternative, SendError> {
-    let Some(host) = &effects.host else {
-        return Err(SendError::Unavailable("the run is not here".into()));
-    };
-    let Some(message) = host.plan.messages.get(&target.message) else {
+    let Some(message) = segment.services.plan.messages.get(&target.message) else {
         return Err(SendError::UnknownMessage(format!(
             "no message `{}`",
             target.message
@@ -193,11 +185,17 @@ fn resolve_target(
         Recipient::Address(address) => {
             check_address(target.channel, address).map_err(SendError::InvalidAddress)?
         }
-        Recipient::Contact(name) => effects.address_of(target.channel, name)?,
+        Recipient::Contact(name) => {
+            segment
+                .contacts
+                .address_of(&segment.values, target.channel, name)?
+        }
     };
-    effects.check_consent(target.channel, &address)?;
+    segment
+        .contacts
+        .check_consent(&segment.values, target.channel, &address)?;
     let chosen = message.choose(&builder.languages);
-    let mut claimer = TagClaimer::new(effects, &target.message, &mut builder.codes);
+    let mut claimer = TagClaimer::new(segment, &target.message, &mut builder.codes);
     let mut asked = false;
     let made = chosen.render_reporting(&builder.values, &mut |tag| {
         asked = true;
@@ -206,8 +204,10 @@ fn resolve_target(
     // Report a missing code first: it may be the reason why the message does not render.
     claimer.finish()?;
     let (mut content, unset) = made.map_err(|error| SendError::Unrenderable(error.to_string()))?;
-    effects.log_unset(&target.message, &builder.values, &unset);
-    content.codeless = !asked && builder.is_codeless(effects, &chosen, &content);
+    if segment.contacts.is_test_run() {
+        log_unset(segment, &target.message, &builder.values, &unset);
+    }
+    content.codeless = !asked && builder.is_codeless(segment, &chosen, &content);
     Ok(Alternative {
         channel: target.channel,
         address,
@@ -219,33 +219,24 @@ fn resolve_target(
 /// Maximum number of unset references that are logged for one message.
 const MAX_LOGGED_REFERENCES: usize = 20;
 
-impl EffectBuffer {
-    /// Logs the references that had no value. Only test runs do so.
-    fn log_unset(&mut self, message: &str, values: &Values, unset: &[UnsetValue]) {
-        if self
-            .host
-            .as_ref()
-            .is_none_or(|host| host.contact_overlay.is_none())
+/// Logs the references that had no value.
+fn log_unset(segment: &mut SegmentContext, message: &str, values: &Values, unset: &[UnsetValue]) {
+    let known = KnownValues::new(values.names().map(str::to_owned));
+    for UnsetValue { part, reference } in unset.iter().take(MAX_LOGGED_REFERENCES) {
+        let source = quoted(&reference.source);
+        let (line, column) = (reference.line, reference.column);
+        let mut note =
+            format!("message `{message}`, {part}, {line}:{column}: {source} has no value");
+        let template_references =
+            parse_template(&reference.source).map(|source| references_of(&source));
+        let template_references = template_references.unwrap_or_default();
+        if let Some(suggestion) = template_references
+            .first()
+            .and_then(|(reference, ..)| known.suggestion(reference))
         {
-            return;
+            note = format!("{note}; {suggestion}");
         }
-        let known = KnownValues::new(values.names().map(str::to_owned));
-        for UnsetValue { part, reference } in unset.iter().take(MAX_LOGGED_REFERENCES) {
-            let source = quoted(&reference.source);
-            let (line, column) = (reference.line, reference.column);
-            let mut note =
-                format!("message `{message}`, {part}, {line}:{column}: {source} has no value");
-            let template_references =
-                parse_template(&reference.source).map(|source| references_of(&source));
-            let template_references = template_references.unwrap_or_default();
-            if let Some(suggestion) = template_references
-                .first()
-                .and_then(|(reference, ..)| known.suggestion(reference))
-            {
-                note = format!("{note}; {suggestion}");
-            }
-            self.log(LogLevel::Warn, &note);
-        }
+        segment.log(LogLevel::Warn, &note);
     }
 }
 
@@ -311,7 +302,8 @@ fn allowed_hours(
 
 /// Returns the time zone of the contact with this address, else the installation's.
 fn delivery_zone(
-    host: &HostContext,
+    services: &Services,
+    contacts: &RunContacts,
     contact: &Contact,
     alternative: &Alternative,
 ) -> Result<Tz, SendError> {
@@ -322,10 +314,9 @@ fn delivery_zone(
         AddressKind::of(alternative.channel),
         alternative.address.clone(),
     );
-    let contact = host
-        .directory()
-        .contact(name)
+    let contact = contacts
+        .find(name)
         .map_err(|error| SendError::Unavailable(format!("the contact's time zone: {error}")))?;
     let zone = contact.and_then(|contact| contact.time_zone);
-    Ok(zone.unwrap_or(host.calendar.zone()))
+    Ok(zone.unwrap_or(services.calendar.zone()))
 }

@@ -1,7 +1,7 @@
 //! Claims made by the merge tags of a message, on behalf of the step that sends it.
 
 use super::claim::claim_code;
-use super::effect_buffer::EffectBuffer;
+use super::segment_context::SegmentContext;
 use promoflow_block_host::{ClaimError, ClaimRequest, Reuse, SendError, WhenEmpty};
 use promoflow_model::message::CodeTag;
 use promoflow_model::pool::Selector;
@@ -23,7 +23,7 @@ impl TagClaims {
 /// The claim is staged like a claim of the step's block, with the step's next ordinal, so that it
 /// is committed or discarded with the segment.
 pub(super) struct TagClaimer<'s> {
-    effects: &'s mut EffectBuffer,
+    segment: &'s mut SegmentContext,
     message: &'s str,
     codes: &'s mut TagClaims,
     failed: Option<SendError>,
@@ -32,12 +32,12 @@ pub(super) struct TagClaimer<'s> {
 impl<'s> TagClaimer<'s> {
     /// Creates a claimer for a message whose delivery already has these codes.
     pub(super) fn new(
-        effects: &'s mut EffectBuffer,
+        segment: &'s mut SegmentContext,
         message: &'s str,
         codes: &'s mut TagClaims,
     ) -> TagClaimer<'s> {
         TagClaimer {
-            effects,
+            segment,
             message,
             codes,
             failed: None,
@@ -91,10 +91,10 @@ impl<'s> TagClaimer<'s> {
             reuse: Reuse::Never,
             when_empty: WhenEmpty::Report,
         };
-        match claim_code(self.effects, request) {
+        match claim_code(self.segment, request) {
             Ok(code) => Ok(Ok(code.code)),
             Err(ClaimError::Exhausted) => {
-                Ok(Err(self.effects.journal.cause.take().unwrap_or_default()))
+                Ok(Err(self.segment.journal.cause.take().unwrap_or_default()))
             }
             Err(ClaimError::Unavailable(why)) => Err(SendError::Unavailable(why)),
             Err(ClaimError::MustWait) => {

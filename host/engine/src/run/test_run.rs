@@ -4,11 +4,10 @@
 //! run uses. Waits end at once. If the contact directory is not enabled, the test run fills an
 //! in-memory overlay instead of enabling it.
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::claim::HeldCode;
 use super::contact_overlay::ContactOverlay;
-use super::effect_buffer::HeldCode;
 use super::engine::SubmitError;
 use super::leases::Leases;
 use super::plan::Plan;
@@ -147,21 +146,7 @@ fn run_plan(
     context: &EngineContext,
 ) -> Option<TestRunReport> {
     let mut done = TestRunReport::of(&plan);
-    let mut input = SegmentInput {
-        plan,
-        run: None,
-        step: 0,
-        attempt: 0,
-        retry_states: Vec::new(),
-        data: event.params.clone(),
-        set: BTreeSet::new(),
-        key: event.key.clone(),
-        contacts,
-        codes: Vec::new(),
-        claimed_in_batch: Vec::new(),
-        visits: HashMap::new(),
-        resumed: None,
-    };
+    let mut input = SegmentInput::of_event(plan, event, contacts);
     for number in 0..MAX_SEGMENTS {
         input.claimed_in_batch.clone_from(claimed);
         let Ok(segment) = execute(&mut input, context) else {

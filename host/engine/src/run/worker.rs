@@ -1,6 +1,5 @@
 //! Workers: the threads that execute segments and submit them to the committer.
 
-use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -256,25 +255,12 @@ impl Shared {
             let (workflow, rule) = (plan.workflow, plan.rule.clone());
             let mut segment = None;
             if executes {
-                let mut input = SegmentInput {
-                    plan,
-                    run: None,
-                    step: 0,
-                    attempt: 0,
-                    retry_states: Vec::new(),
-                    data: event.params.clone(),
-                    set: BTreeSet::new(),
-                    key: event.key.clone(),
-                    contacts: configuration.contacts,
-                    codes: Vec::new(),
-                    claimed_in_batch: starts
-                        .iter()
-                        .flat_map(|start| &start.segment)
-                        .flat_map(positions)
-                        .collect(),
-                    visits: HashMap::new(),
-                    resumed: None,
-                };
+                let mut input = SegmentInput::of_event(plan, event, configuration.contacts);
+                input.claimed_in_batch = starts
+                    .iter()
+                    .flat_map(|start| &start.segment)
+                    .flat_map(positions)
+                    .collect();
                 match execute(&mut input, &self.context) {
                     Ok(executed) if depends_on(&starts, &executed) => {
                         self.context.leases.give_back(&executed.claims);
@@ -308,21 +294,7 @@ impl Shared {
                 return self.retry_later(run, reservation, format!("{error:#}"));
             }
         };
-        let mut input = SegmentInput {
-            plan,
-            run: Some((run.id, run.segment)),
-            step: usize::try_from(run.step).unwrap_or(usize::MAX),
-            attempt: run.attempt,
-            retry_states: run.retry_states.clone(),
-            data: run.data.clone(),
-            set: run.set.clone(),
-            key: run.key.clone(),
-            contacts,
-            codes: Vec::new(),
-            claimed_in_batch: Vec::new(),
-            visits: run.visits.clone(),
-            resumed: run.resumed.clone(),
-        };
+        let mut input = SegmentInput::of_run(plan, &run, contacts);
         match execute(&mut input, &self.context) {
             Ok(segment) => self.submit_segment(run, tries, reservation, segment),
             Err(Conflict) => {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use anyhow::{Context, Result};
 use chrono_tz::Tz;
 
-use super::plan::Plan;
+use super::plan::{Plan, StepBlock};
 use promoflow_block_host::{Block, BlockLibrary, Grants, SandboxPool};
 use promoflow_model::block::Description;
 use promoflow_model::event::Event;
@@ -57,7 +57,7 @@ pub struct WorkflowCache {
     grants: Grants,
     current: Mutex<Option<Arc<Configuration>>>,
     plans: Mutex<HashMap<(WorkflowVersionId, ConfigVersion), Arc<Plan>>>,
-    blocks: Mutex<HashMap<String, (Arc<Block>, Description)>>,
+    blocks: Mutex<HashMap<String, (Arc<StepBlock>, Description)>>,
     /// The calendar of the current configuration.
     calendar: Arc<RwLock<Calendar>>,
     /// The id of a configuration that is known to be outdated.
@@ -87,8 +87,11 @@ impl WorkflowCache {
     pub fn preload(&self, library: &BlockLibrary) {
         let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, known) in library.iter() {
-            let entry = (Arc::clone(&known.block), known.description.clone());
-            blocks.insert(known.block.digest().to_owned(), entry);
+            // A block that cannot be linked is loaded on first use, which reports the error.
+            if let Ok(block) = known.block.link() {
+                let entry = (Arc::new(block), known.description.clone());
+                blocks.insert(known.block.digest().to_owned(), entry);
+            }
         }
     }
 
@@ -238,7 +241,7 @@ impl WorkflowCache {
         Ok(prepared)
     }
 
-    fn block(&self, digest: &str) -> Result<(Arc<Block>, Description)> {
+    fn block(&self, digest: &str) -> Result<(Arc<StepBlock>, Description)> {
         let known = self
             .blocks
             .lock()
@@ -252,8 +255,8 @@ impl WorkflowCache {
             .store
             .block(digest)?
             .with_context(|| format!("the database has no block with digest {digest}"))?;
-        let block = Arc::new(Block::load(&self.sandboxes, &stored.bytes, &self.grants)?);
-        let entry = (block, stored.description);
+        let block = Block::load(&self.sandboxes, &stored.bytes, &self.grants)?;
+        let entry = (Arc::new(block.link()?), stored.description);
         let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         blocks.insert(digest.to_owned(), entry.clone());
         Ok(entry)

@@ -1,89 +1,138 @@
-//! The recipient of a run's messages, as far as the contact directory knows it.
+//! The contacts of a run's messages, as far as the contact directory knows them.
 
-use super::effect_buffer::EffectBuffer;
+use std::sync::Arc;
+
+use super::contact_overlay::ContactOverlay;
+use super::run_values::RunValues;
 use promoflow_block_host::SendError;
 use promoflow_model::contact::{AddressKind, Contact, ContactKey, NewContact, params_of};
 use promoflow_model::message::ChannelKind;
-use promoflow_store::StoreError;
+use promoflow_store::{Directory, Store, StoreError};
 
-/// The contact that a run is about.
-#[derive(Clone)]
-pub(super) struct RunContact {
+/// The contact directory as the steps of a segment see it, and the contact that the run is about.
+pub(super) struct RunContacts {
+    store: Arc<dyn Store>,
+    /// True if the contact directory is enabled.
+    are_enabled: bool,
+    /// The contact overlay of a test run, which must not change the store.
+    overlay: Option<Arc<ContactOverlay>>,
     /// The directory's contact, merged with the values that the run's event states; the directory
     /// contains those too once the event is committed. The id is empty if the contact is not stored
-    /// yet.
-    pub(super) contact: Contact,
+    /// yet. Looked up on first use.
+    run_contact: Option<Contact>,
 }
 
-impl EffectBuffer {
-    /// Returns the run's contact. It is looked up once per segment, and only if the contact
-    /// directory is enabled.
-    pub(super) fn run_contact(&mut self) -> Result<&RunContact, StoreError> {
-        let run_contact = match self.run_contact.take() {
-            Some(run_contact) => run_contact,
-            None => self.find_run_contact()?,
-        };
-        Ok(self.run_contact.insert(run_contact))
+impl RunContacts {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        are_enabled: bool,
+        overlay: Option<Arc<ContactOverlay>>,
+    ) -> RunContacts {
+        RunContacts {
+            store,
+            are_enabled,
+            overlay,
+            run_contact: None,
+        }
     }
 
-    fn find_run_contact(&self) -> Result<RunContact, StoreError> {
-        let stated = NewContact::from_params(self.data());
-        let stored = match &self.host {
-            Some(host) if host.contacts => host.directory().contact_of(&self.key, &stated)?,
-            _ => None,
+    /// Returns true in test runs.
+    pub(super) fn is_test_run(&self) -> bool {
+        self.overlay.is_some()
+    }
+
+    /// Looks the run's contact up again when it is next needed.
+    pub(super) fn forget(&mut self) {
+        self.run_contact = None;
+    }
+
+    /// Returns the contact directory: the overlay if a test run enabled one, else the store.
+    fn directory(&self) -> &dyn Directory {
+        let overlay = self.overlay.as_ref().filter(|_| self.are_enabled);
+        match overlay.and_then(|overlay| overlay.directory()) {
+            Some(directory) => directory,
+            None => &*self.store,
+        }
+    }
+
+    fn enable(&mut self) -> Result<(), StoreError> {
+        match &self.overlay {
+            Some(overlay) => overlay.enable(&*self.store)?,
+            None => self.store.enable_contacts()?,
+        }
+        self.are_enabled = true;
+        self.run_contact = None;
+        Ok(())
+    }
+
+    /// Returns the run's contact. It is looked up once per segment, and only if the contact
+    /// directory is enabled.
+    fn run_contact(&mut self, values: &RunValues) -> Result<&Contact, StoreError> {
+        let contact = match self.run_contact.take() {
+            Some(contact) => contact,
+            None => {
+                let stated = NewContact::from_params(values.data());
+                let stored = match self.are_enabled {
+                    true => self.directory().contact_of(values.key(), &stated)?,
+                    false => None,
+                };
+                stored.unwrap_or_default().with(&stated)
+            }
         };
-        Ok(RunContact {
-            contact: stored.unwrap_or_default().with(&stated),
-        })
+        Ok(self.run_contact.insert(contact))
     }
 
     /// Returns the names under which the run's contact may have received codes. The first is the
     /// name for new claims: the contact's id, or the event key if there is no stored contact.
-    pub(super) fn contact_names(&mut self) -> Result<Vec<String>, StoreError> {
-        let asleep = self.host.as_ref().is_none_or(|host| !host.contacts);
-        if asleep {
-            return Ok(vec![self.key.clone()]);
+    pub(super) fn names(&mut self, values: &RunValues) -> Result<Vec<String>, StoreError> {
+        match self.are_enabled {
+            true => Ok(list_contact_names(self.run_contact(values)?, values.key())),
+            false => Ok(vec![values.key().to_owned()]),
         }
-        let key = self.key.clone();
-        Ok(list_contact_names(&self.run_contact()?.contact, &key))
     }
 
     /// Returns the run's contact if the contact directory is enabled.
-    pub(super) fn known_contact(&mut self) -> Result<Option<Contact>, StoreError> {
-        match self.host.as_ref().is_some_and(|host| host.contacts) {
-            true => Ok(Some(self.run_contact()?.contact.clone())),
+    pub(super) fn known_contact(
+        &mut self,
+        values: &RunValues,
+    ) -> Result<Option<Contact>, StoreError> {
+        match self.are_enabled {
+            true => Ok(Some(self.run_contact(values)?.clone())),
             false => Ok(None),
         }
     }
 
+    /// Returns the contact with that name or address.
+    pub(super) fn find(&self, name: ContactKey) -> Result<Option<Contact>, StoreError> {
+        self.directory().contact(name)
+    }
+
     /// Returns the contact that a step names. Enables the contact directory if necessary.
-    pub(super) fn contact(&mut self, name: &str) -> Result<Option<Contact>, StoreError> {
+    pub(super) fn named(
+        &mut self,
+        values: &RunValues,
+        name: &str,
+    ) -> Result<Option<Contact>, StoreError> {
         let name = name.trim();
-        if let Some(host) = self.host.as_mut()
-            && !host.contacts
-        {
-            host.enable_contacts()?;
-            self.run_contact = None;
+        if !self.are_enabled {
+            self.enable()?;
         }
-        let by_key = self.key == name;
-        let run_contact = &self.run_contact()?.contact;
+        let run_contact = self.run_contact(values)?;
         let known = !run_contact.id.is_empty() || !run_contact.addresses.is_empty();
-        if run_contact.matches(name) || (by_key && known) {
+        if run_contact.matches(name) || (values.key() == name && known) {
             return Ok(Some(run_contact.clone()));
         }
-        match &self.host {
-            Some(host) => host.directory().contact(ContactKey::Any(name.to_owned())),
-            None => Ok(None),
-        }
+        self.find(ContactKey::Any(name.to_owned()))
     }
 
     /// Returns the address on a channel of a contact that a step names.
     pub(super) fn address_of(
         &mut self,
+        values: &RunValues,
         channel: ChannelKind,
         name: &str,
     ) -> Result<String, SendError> {
-        let found = self.contact(name).map_err(unavailable)?;
+        let found = self.named(values, name).map_err(unavailable)?;
         let kind = AddressKind::of(channel);
         let unreachable = |why: String| {
             let names: Vec<&str> = params_of(kind).collect();
@@ -107,23 +156,24 @@ impl EffectBuffer {
     /// Fails if the owner of this address has unsubscribed from the channel.
     pub(super) fn check_consent(
         &mut self,
+        values: &RunValues,
         channel: ChannelKind,
         address: &str,
     ) -> Result<(), SendError> {
-        let Some(host) = self.host.as_ref().filter(|host| host.contacts) else {
+        if !self.are_enabled {
             return Ok(());
-        };
-        if host
-            .directory()
+        }
+        let directory = self.directory();
+        if directory
             .is_suppressed(channel, address)
             .map_err(unavailable)?
         {
             return Err(no_consent(channel));
         }
         // The run's event may have given the contact an address that is not stored yet.
-        let run_contact = self.run_contact().map_err(unavailable)?;
-        let own = run_contact.contact.address(channel) == Some(address);
-        match own && run_contact.contact.has_unsubscribed(channel) {
+        let contact = self.run_contact(values).map_err(unavailable)?;
+        let own = contact.address(channel) == Some(address);
+        match own && contact.has_unsubscribed(channel) {
             true => Err(no_consent(channel)),
             false => Ok(()),
         }
