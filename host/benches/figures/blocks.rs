@@ -2,7 +2,6 @@
 //! compiled natively; also the ceiling of the blocks alone, without storage, on all cores.
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 

@@ -28,3 +28,4 @@ pub mod metrics;
 pub mod observer;
 pub mod outbox;
 pub mod run;
+mod sync;

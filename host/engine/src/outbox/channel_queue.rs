@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::lock;
 use super::rate_limiter::ChannelRateLimiter;
 use super::throttle::Throttle;
+use crate::sync::lock;
 use promoflow_channels::{Channel, Limits};
 use promoflow_config::Rate;
 use promoflow_model::clock::Timestamp;

@@ -5,9 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::DispatcherContext;
 use super::channel_queue::ChannelQueue;
 use super::throttle::Throttle;
-use super::{DispatcherContext, lock};
+use crate::sync::lock;
 use promoflow_channels::{DeliveryOutcome, OutboundMessage};
 use promoflow_model::backoff::Backoff;
 use promoflow_model::clock::Timestamp;

@@ -25,12 +25,13 @@ mod unsubscribe;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::committer::Committer;
 use crate::metrics::Metrics;
+use crate::sync::lock;
 pub use notifications::Webhook;
 use promoflow_channels::Channel;
 use promoflow_model::clock::Clock;
@@ -82,10 +83,6 @@ impl DispatcherContext {
             channel_queue.request_poll();
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The dependencies of a dispatcher.

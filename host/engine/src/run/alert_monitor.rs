@@ -14,10 +14,11 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::engine::{Shared, SubmitError, lock};
+use super::engine::{Shared, SubmitError};
 use super::wakeup::Wakeup;
 use super::worker::Task;
 use crate::run::claim_rates::ClaimRates;
+use crate::sync::lock;
 use promoflow_model::alert;
 use promoflow_model::alert::{Alert, Kind, Level, Rule, Rules, Subject, event_params};
 use promoflow_model::clock::Timestamp;

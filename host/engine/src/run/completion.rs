@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::engine::{EventCallback, MAX_CONFLICTS, Receipt, Shared, SubmitError, lock};
+use super::engine::{EventCallback, MAX_CONFLICTS, Receipt, Shared, SubmitError};
 use super::worker::Task;
 use crate::committer::CommitError;
+use crate::sync::lock;
 use promoflow_model::redact;
 use promoflow_store::{
     CommitReply, CommitUnit, DueRun, EventRowId, RunId, Segment, SegmentEnd, Stale, StoreError,

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use crate::committer::{CommitError, Committer};
 use crate::metrics::Metrics;
 use crate::observer::Observers;
 use crate::outbox::Dispatcher;
+use crate::sync::lock;
 use promoflow_block_host::SandboxPool;
 use promoflow_model::alert;
 use promoflow_model::alert::Rules;
@@ -136,10 +137,6 @@ pub(super) struct Shared {
     pub(super) monitor_control: MonitorControl,
     /// Counts the workflows whose blocks trap repeatedly.
     pub(super) traps: TrapMonitor,
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Engine {
@@ -336,11 +333,6 @@ impl Engine {
             self.shared.jobs.len(),
             self.shared.parts.committer.waiting(),
         )
-    }
-
-    /// Makes the poller check at once for workflows, codes and runs that were added by other means.
-    pub fn poll_now(&self) {
-        self.shared.poller_wakeup.notify();
     }
 
     /// Finishes the running segments and stops the threads. Due work stays stored for the next

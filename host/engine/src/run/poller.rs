@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::engine::{POLL_INTERVAL, Shared, lock};
+use super::engine::{POLL_INTERVAL, Shared};
 use super::worker::Task;
+use crate::sync::lock;
 use promoflow_store::StoreError;
 
 /// Interval at which the poller checks everything else while there are always due runs.

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::engine::{Shared, lock};
+use super::engine::Shared;
 use super::worker::Task;
+use crate::sync::lock;
 use promoflow_model::alert;
 use promoflow_store::{
     NewNotification, Segment, SegmentEnd, StepRecord, StoreError, WorkflowVersionId,

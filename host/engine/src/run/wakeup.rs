@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::engine::lock;
+use crate::sync::lock;
 
 /// Wakes the threads that wait for something to happen.
 #[derive(Default)]

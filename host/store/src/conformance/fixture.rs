@@ -191,7 +191,7 @@ impl<H: Harness> Fixture<H> {
         segment: Option<Segment>,
     ) -> CommitUnit {
         CommitUnit::Accept(Box::new(AcceptEvent {
-            event,
+            event: event.checked().expect("the event is invalid"),
             config: self.config(),
             starts: vec![Start {
                 workflow: self.workflow,

@@ -50,7 +50,7 @@ impl Jobs {
     }
 
     fn event(&self, kind: &str) -> Job {
-        let event = Box::new(Event::new(kind, "ann"));
+        let event = Box::new(Event::new(kind, "ann").checked().unwrap());
         let answer = Box::new(|_| ());
         Job::new(Task::Event { event, answer }, self.committer.reserve())
     }
