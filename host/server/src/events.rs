@@ -16,6 +16,7 @@ use super::problem::{Kind, Problem};
 use super::request::{read_body, require_media_type};
 use promoflow_api_model::{Accepted, ErrorDetail, EventV1, EventV2};
 use promoflow_engine::run::SubmitError;
+use promoflow_model::contact::identifies_contact;
 use promoflow_model::event::{CheckedEvent, Event, EventError, MAX_EVENT_BYTES, MAX_ID_CHARS};
 use promoflow_model::trace_context::{Origin, TraceParent};
 

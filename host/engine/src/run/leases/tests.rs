@@ -165,7 +165,7 @@ impl Bench {
     /// Commits the claim of a code, as the run of another event does.
     fn commit(&self, claim: &StagedClaim) {
         let unit = CommitUnit::Accept(Box::new(AcceptEvent {
-            event: Event::new("birthday", "ann"),
+            event: Event::new("birthday", "ann").checked().unwrap(),
             config: self.store.config().unwrap(),
             starts: vec![Start {
                 workflow: self.workflow,
