@@ -1,56 +1,19 @@
 //! Errors and warnings for authors of messages, from the real binary.
 #![allow(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
-use std::process::{Command, Output};
-
+use promoflow_test_support::TestApp;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-struct TestApp(TempDir);
+fn app() -> TestApp {
+    TestApp::new(env!("CARGO_BIN_EXE_promoflow"))
+}
 
-impl TestApp {
-    fn new() -> TestApp {
-        TestApp(tempfile::tempdir().unwrap())
-    }
-
-    /// Creates an installation whose pool has the codes that these messages and steps use.
-    fn with_codes() -> TestApp {
-        let app = TestApp::new();
-        app.file("codes.csv", "code,discount,type\nA-1,1,a\nN-1,7,New_Year\n");
-        app.succeed(&["codes", "import", "codes.csv"]);
-        app
-    }
-
-    fn file(&self, name: &str, content: &str) {
-        std::fs::write(self.0.path().join(name), content).unwrap();
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_promoflow"));
-        command.args(args).current_dir(self.0.path());
-        for name in [
-            "PROMOFLOW_DB",
-            "PROMOFLOW_BLOCKS",
-            "PROMOFLOW_CACHE",
-            "PROMOFLOW_CONFIG",
-        ] {
-            command.env_remove(name);
-        }
-        command.output().unwrap()
-    }
-
-    /// Returns standard output and standard error of a command.
-    fn succeed(&self, args: &[&str]) -> (String, String) {
-        let output = self.run(args);
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(0), "{args:?}: {stderr}");
-        (String::from_utf8(output.stdout).unwrap(), stderr)
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        let (printed, _) = self.succeed(&[args, &["--json"]].concat());
-        serde_json::from_str(printed.lines().next().unwrap()).unwrap()
-    }
+/// Creates an installation whose pool has the codes that these messages and steps use.
+fn app_with_codes() -> TestApp {
+    let app = app();
+    app.file("codes.csv", "code,discount,type\nA-1,1,a\nN-1,7,New_Year\n");
+    app.succeed(&["codes", "import", "codes.csv"]);
+    app
 }
 
 const MESSAGES: &str = "\
@@ -85,7 +48,7 @@ fn send(step: &str, message: &str) -> String {
 
 #[test]
 fn warns_about_a_code_that_no_earlier_step_sets() {
-    let app = TestApp::with_codes();
+    let app = app_with_codes();
     app.file("m.yaml", MESSAGES);
     app.succeed(&["message", "apply", "m.yaml"]);
     let stderr = |steps: String| {
@@ -132,7 +95,7 @@ fn warns_about_a_code_that_no_earlier_step_sets() {
 
 #[test]
 fn applying_a_message_checks_the_workflows_that_send_it() {
-    let app = TestApp::with_codes();
+    let app = app_with_codes();
     app.file("m.yaml", MESSAGES);
     app.succeed(&["message", "apply", "m.yaml"]);
     app.file("w.yaml", &workflow(&send("mail", "tagged")));
@@ -158,7 +121,7 @@ fn applying_a_message_checks_the_workflows_that_send_it() {
 
 #[test]
 fn alternatives_are_checked_too() {
-    let app = TestApp::with_codes();
+    let app = app_with_codes();
     app.file("m.yaml", MESSAGES);
     let step = "  - id: tell
     block: send-message
@@ -189,7 +152,7 @@ fn alternatives_are_checked_too() {
 
 #[test]
 fn a_message_with_a_new_channel_warns_about_broken_workflows() {
-    let app = TestApp::with_codes();
+    let app = app_with_codes();
     app.file("m.yaml", MESSAGES);
     app.succeed(&["message", "apply", "m.yaml"]);
     let step = "  - id: tell
@@ -216,7 +179,7 @@ fn a_message_with_a_new_channel_warns_about_broken_workflows() {
 
 #[test]
 fn merge_tags_are_found_inside_directive_quotes() {
-    let app = TestApp::new();
+    let app = app();
     let message = |text: &str| format!("message: m\nchannel: sms\ntext: |\n  {text}\n");
     app.file("d.json", r#"{ "FirstName": "Ann" }"#);
     let shown = || app.json(&["message", "render", "m", "--data", "d.json"])["text"].clone();
@@ -238,7 +201,7 @@ fn merge_tags_are_found_inside_directive_quotes() {
 
 #[test]
 fn check_lists_values_and_codes_that_messages_use() {
-    let app = TestApp::with_codes();
+    let app = app_with_codes();
     app.file("m.yaml", MESSAGES);
     let steps = [CODE, &send("mail", "coded"), &send("sorry", "tagged")].concat();
     app.file("w.yaml", &workflow(&steps));
@@ -266,7 +229,7 @@ fn check_lists_values_and_codes_that_messages_use() {
 
 #[test]
 fn spaces_before_a_parenthesis_do_not_matter() {
-    let app = TestApp::new();
+    let app = app();
     app.file(
         "d.json",
         r#"{ "promocode": "A-1", "EmailAddress": "ann@example.com" }"#,
@@ -313,7 +276,7 @@ fn spaces_before_a_parenthesis_do_not_matter() {
 
 #[test]
 fn warns_about_a_merge_tag_that_reads_an_unset_code() {
-    let app = TestApp::with_codes();
+    let app = app_with_codes();
     let apply = |text: &str| {
         app.file(
             "m.yaml",
@@ -351,7 +314,7 @@ fn warns_about_a_merge_tag_that_reads_an_unset_code() {
 
 #[test]
 fn rejects_templates_that_always_fail_with_the_position() {
-    let app = TestApp::new();
+    let app = app();
     let refused = |args: &[&str], part: &str| {
         let output = app.run(args);
         let stderr = String::from_utf8(output.stderr).unwrap();
@@ -391,7 +354,7 @@ fn rejects_templates_that_always_fail_with_the_position() {
 
 #[test]
 fn warns_about_templates_that_fail_without_values() {
-    let app = TestApp::new();
+    let app = app();
     let apply = |text: &str| {
         let message = format!("message: m\nchannel: sms\ntext: |\n  {text}\n");
         app.file("m.yaml", &message);
@@ -426,7 +389,7 @@ fn warns_about_templates_that_fail_without_values() {
 
 #[test]
 fn event_parameters_do_not_replace_tools() {
-    let app = TestApp::new();
+    let app = app();
     let text = "$esc.url('a b') $math.add(1, 2) $number.format('0.0', 1) $date.format('dd', '2026-12-31') $date";
     app.file(
         "m.yaml",
@@ -443,7 +406,7 @@ fn event_parameters_do_not_replace_tools() {
 
 #[test]
 fn rejects_unknown_tool_calls_and_warns_about_suspicious_ones() {
-    let app = TestApp::new();
+    let app = app();
     let apply = |text: &str| {
         app.file(
             "m.yaml",
@@ -467,7 +430,7 @@ fn rejects_unknown_tool_calls_and_warns_about_suspicious_ones() {
 
 #[test]
 fn dates_and_numbers_use_the_message_s_language_and_the_installation_s_time_zone() {
-    let app = TestApp::new();
+    let app = app();
     let text = "$date.format('d MMMM', $day) $number.integer($n) $dateTool.formatDate('HH:mm', 0)";
     let part = format!("channel: sms\nlanguage: en\ntext: \"{text}\"\n");
     app.file(
@@ -487,7 +450,7 @@ fn dates_and_numbers_use_the_message_s_language_and_the_installation_s_time_zone
 
 #[test]
 fn rendering_a_message_in_a_language_claims_no_code() {
-    let app = TestApp::new();
+    let app = app();
     app.file("m.yaml", MESSAGES);
     app.succeed(&["message", "apply", "m.yaml"]);
     app.file("d.json", r#"{ "Name": "Оля", "language": "uk-UA" }"#);

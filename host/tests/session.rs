@@ -1,20 +1,26 @@
 //! Sessions with the real binary: its output, its JSON, and its exit status.
 #![allow(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::ops::Deref;
+use std::path::Path;
+use std::process::{Child, Stdio};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 /// A folder with the shipped example.
-struct TestApp {
-    folder: TempDir,
+struct TestApp(promoflow_test_support::TestApp);
+
+impl Deref for TestApp {
+    type Target = promoflow_test_support::TestApp;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 impl TestApp {
     fn new() -> TestApp {
-        let folder = tempfile::tempdir().unwrap();
+        let app = promoflow_test_support::TestApp::new(env!("CARGO_BIN_EXE_promoflow"));
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/birthday");
         for file in [
             "codes.csv",
@@ -23,9 +29,9 @@ impl TestApp {
             "workflow.yaml",
             "events.jsonl",
         ] {
-            std::fs::copy(example.join(file), folder.path().join(file)).unwrap();
+            std::fs::copy(example.join(file), app.path(file)).unwrap();
         }
-        TestApp { folder }
+        TestApp(app)
     }
 
     /// Creates a folder with everything applied and uploaded.
@@ -37,34 +43,8 @@ impl TestApp {
         app
     }
 
-    fn file(&self, name: &str, content: &str) -> PathBuf {
-        let file = self.folder.path().join(name);
-        std::fs::write(&file, content).unwrap();
-        file
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_promoflow"));
-        command.args(args).current_dir(self.folder.path());
-        for name in ["PROMOFLOW_DB", "PROMOFLOW_BLOCKS", "PROMOFLOW_CACHE"] {
-            command.env_remove(name);
-        }
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
-    }
-
     fn succeed(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert_eq!(
-            output.status.code(),
-            Some(0),
-            "{args:?}: {}",
-            text(&output.stderr)
-        );
-        text(&output.stdout)
+        self.0.succeed(args).0
     }
 
     /// Returns the JSON lines of a command and its exit status.
@@ -255,7 +235,7 @@ fn invalid_rows_are_reported_by_line_and_field_and_valid_rows_inserted() {
 
     let (values, status) = app.json(&["codes", "import", "rows.csv", "--strict"]);
     assert_eq!((status, &values[0]["inserted"]), (Some(2), &json!(0)));
-    std::fs::write(app.folder.path().join("latin.csv"), b"code\nCAF\xc9\n").unwrap();
+    std::fs::write(app.path("latin.csv"), b"code\nCAF\xc9\n").unwrap();
     let refused = app.run(&["codes", "import", "latin.csv"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused.stderr).contains("not UTF-8"));
@@ -394,7 +374,7 @@ fn importing_an_export_changes_nothing() {
 #[test]
 fn rejects_a_workflow_with_errors_positions_and_hints() {
     let app = TestApp::ready();
-    let workflow = std::fs::read_to_string(app.folder.path().join("workflow.yaml")).unwrap();
+    let workflow = std::fs::read_to_string(app.path("workflow.yaml")).unwrap();
     let wrong = workflow
         .replace("get-promocode", "get-promcode")
         .replace(": sorry", ": sory");
@@ -422,7 +402,7 @@ fn contacts_are_imported_listed_shown_and_unsubscribed() {
     app.file("contacts.csv", contacts);
     let (report, status) = app.json(&["contact", "import", "contacts.csv", "--dry-run"]);
     assert_eq!((report[0]["inserted"].as_u64(), status), (Some(2), Some(2)));
-    assert!(!app.folder.path().join("promoflow.db").exists());
+    assert!(!app.path("promoflow.db").exists());
     let (report, status) = app.json(&["contact", "import", "contacts.csv", "--strict"]);
     assert_eq!((report[0]["inserted"].as_u64(), status), (Some(0), Some(2)));
     assert_eq!(app.json(&["contact", "list"]), (vec![], Some(0)));
@@ -639,7 +619,7 @@ fn reading_commands_do_not_create_a_database() {
     let refused = app.run(&["codes", "list", "--db", "none.db"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused.stderr).contains("none.db"));
-    assert!(!app.folder.path().join("none.db").exists());
+    assert!(!app.path("none.db").exists());
 }
 
 #[test]

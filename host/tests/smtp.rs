@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 use std::io::{BufRead, BufReader};
+use std::ops::Deref;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
-use tempfile::TempDir;
 
 struct Server {
     child: Child,
@@ -61,7 +61,15 @@ impl Drop for Server {
 }
 
 /// An installation whose email channel uses a port.
-struct TestApp(TempDir);
+struct TestApp(promoflow_test_support::TestApp);
+
+impl Deref for TestApp {
+    type Target = promoflow_test_support::TestApp;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
 
 const MESSAGE: &str = r#"
 message: mail
@@ -97,7 +105,9 @@ impl TestApp {
     }
 
     fn with(host: &str, port: u16, more: &str) -> TestApp {
-        let app = TestApp(tempfile::tempdir().unwrap());
+        let app = TestApp(promoflow_test_support::TestApp::new(env!(
+            "CARGO_BIN_EXE_promoflow"
+        )));
         app.file(
             "promoflow.toml",
             &format!(
@@ -116,34 +126,8 @@ impl TestApp {
         app
     }
 
-    fn file(&self, name: &str, content: &str) {
-        std::fs::write(self.0.path().join(name), content).unwrap();
-    }
-
     fn succeed(&self, args: &[&str]) -> String {
-        self.run(args).0
-    }
-
-    /// Returns standard output and the log.
-    fn run(&self, args: &[&str]) -> (String, String) {
-        let output = self.command(args).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (text(output.stdout), text(output.stderr))
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_promoflow"));
-        command.args(args).current_dir(self.0.path());
-        for name in [
-            "PROMOFLOW_DB",
-            "PROMOFLOW_BLOCKS",
-            "PROMOFLOW_CACHE",
-            "PROMOFLOW_CONFIG",
-        ] {
-            command.env_remove(name);
-        }
-        command
+        self.0.succeed(args).0
     }
 
     /// Sends an event and returns the log.
@@ -151,7 +135,7 @@ impl TestApp {
         let (address, name) = (format!("EmailAddress={address}"), format!("name={name}"));
         let event = ["event", "send", "--type", "birthday"];
         let params = ["--param", &address, "--param", &name];
-        self.run(&[&event[..], &params].concat()).1
+        self.0.succeed(&[&event[..], &params].concat()).1
     }
 
     /// Returns the last delivery.
@@ -284,7 +268,7 @@ fn a_slow_server_is_waited_for_and_a_stuck_server_delays_no_other_channel() {
     assert_eq!(app.delivery()["state"], "delivered");
     server.mail();
 
-    let config = std::fs::read_to_string(app.0.path().join("promoflow.toml")).unwrap();
+    let config = std::fs::read_to_string(app.path("promoflow.toml")).unwrap();
     let maildir = "[[channel]]\ntype = \"maildir\"\nfolder = \"messages\"\n";
     // Longer than the process may take to stop.
     let config = config.replace("timeout-seconds = 5", "timeout-seconds = 120");
@@ -369,7 +353,7 @@ fn emails_use_tls_login_and_a_configured_certificate() {
         );
 
         // Without the file the server is not trusted, and no message is sent to it.
-        let config = std::fs::read_to_string(app.0.path().join("promoflow.toml")).unwrap();
+        let config = std::fs::read_to_string(app.path("promoflow.toml")).unwrap();
         let line = format!("ca-file = \"{authority}\"\n");
         app.file("promoflow.toml", &config.replace(&line, ""));
         let log = app.send("bob@example.com", "Bob");
@@ -461,7 +445,7 @@ fn rejecting_the_installation_is_no_permanent_failure_of_the_message() {
     assert_eq!(delivery["state"], "failed", "{delivery}");
     assert_eq!(delivery["error"], "the mail server answered 550 5.7.1");
 
-    let config = std::fs::read_to_string(app.0.path().join("promoflow.toml")).unwrap();
+    let config = std::fs::read_to_string(app.path("promoflow.toml")).unwrap();
     app.file("promoflow.toml", &config.replace("<shop@", "<nobody@"));
     let log = app.send("ann@example.com", "Ann");
     assert!(log.contains("refuses this installation"), "{log}");
@@ -515,7 +499,7 @@ steps:
         "events.jsonl",
         &"{\"eventTypeKey\": \"texts\", \"keyValue\": \"ann\"}\n".repeat(3),
     );
-    let (_, log) = app.run(&["event", "send", "--file", "events.jsonl"]);
+    let (_, log) = app.0.succeed(&["event", "send", "--file", "events.jsonl"]);
     assert_eq!(
         log.matches("no channel is configured for sms").count(),
         1,
@@ -537,7 +521,7 @@ steps:
     app.succeed(&["run", "cancel", "1"]);
     assert!(left().contains("\"available\":7"), "{}", left());
 
-    let config = std::fs::read_to_string(app.0.path().join("promoflow.toml")).unwrap();
+    let config = std::fs::read_to_string(app.path("promoflow.toml")).unwrap();
     let maildir = "[[channel]]\ntype = \"maildir\"\nfolder = \"messages\"\n";
     app.file("promoflow.toml", &format!("{config}{maildir}"));
     app.retry_now();

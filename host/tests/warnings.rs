@@ -2,49 +2,11 @@
 //! the effects of JSON and YAML on pasted text.
 #![allow(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
-use std::process::{Command, Output};
-
+use promoflow_test_support::TestApp;
 use serde_json::Value;
-use tempfile::TempDir;
 
-struct TestApp(TempDir);
-
-impl TestApp {
-    fn new() -> TestApp {
-        TestApp(tempfile::tempdir().unwrap())
-    }
-
-    fn file(&self, name: &str, content: &str) {
-        std::fs::write(self.0.path().join(name), content).unwrap();
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_promoflow"));
-        command.args(args).current_dir(self.0.path());
-        for name in [
-            "PROMOFLOW_DB",
-            "PROMOFLOW_BLOCKS",
-            "PROMOFLOW_CACHE",
-            "PROMOFLOW_CONFIG",
-        ] {
-            command.env_remove(name);
-        }
-        command.output().unwrap()
-    }
-
-    /// Returns standard output and standard error of a command.
-    #[track_caller]
-    fn succeed(&self, args: &[&str]) -> (String, String) {
-        let output = self.run(args);
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(0), "{args:?}: {stderr}");
-        (String::from_utf8(output.stdout).unwrap(), stderr)
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        let (printed, _) = self.succeed(&[args, &["--json"]].concat());
-        serde_json::from_str(printed.lines().next().unwrap()).unwrap()
-    }
+fn app() -> TestApp {
+    TestApp::new(env!("CARGO_BIN_EXE_promoflow"))
 }
 
 const WORKFLOW: &str = "workflow: w
@@ -55,7 +17,7 @@ steps:
 
 #[test]
 fn warns_about_unset_references_until_an_event_or_contact_has_them() {
-    let app = TestApp::new();
+    let app = app();
     app.file(
         "m.yaml",
         "message: m\nchannel: sms\ntext: Hi $firstNmae, ${order.total}!\n",
@@ -106,7 +68,7 @@ fn warns_about_unset_references_until_an_event_or_contact_has_them() {
 
 #[test]
 fn warns_about_code_types_missing_from_the_pool() {
-    let app = TestApp::new();
+    let app = app();
     app.file("codes.csv", "code,discount,type\nA-1,10,Birthday\n");
     app.succeed(&["codes", "import", "codes.csv"]);
     app.file(
@@ -138,7 +100,7 @@ fn warns_about_code_types_missing_from_the_pool() {
 
 #[test]
 fn emoji_escapes_are_read_in_json_and_yaml() {
-    let app = TestApp::new();
+    let app = app();
     let escaped = r"\ud83c\udf89 Sale";
     app.file(
         "m.json",
@@ -171,7 +133,7 @@ fn emoji_escapes_are_read_in_json_and_yaml() {
 
 #[test]
 fn warns_about_the_sign_of_etc_time_zones() {
-    let app = TestApp::new();
+    let app = app();
     for zone in ["Etc/GMT+03", "GMT+3", "UTC+03:00"] {
         let output = app.run(&["settings", "time-zone", zone]);
         let stderr = String::from_utf8(output.stderr).unwrap();
@@ -195,7 +157,7 @@ fn warns_about_the_sign_of_etc_time_zones() {
 
 #[test]
 fn warns_about_text_that_yaml_treats_as_a_comment() {
-    let app = TestApp::new();
+    let app = app();
     app.file(
         "m.yaml",
         "message: m\nchannel: email\nfrom: s@example.com\nsubject: You are our #1 fan\ntext: We are # 1\n",

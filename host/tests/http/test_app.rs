@@ -1,15 +1,14 @@
 //! An installation that delivers through a provider.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::server::{Server, root};
 
 /// An installation that delivers one kind of message through a provider.
 pub(crate) struct TestApp {
-    folder: TempDir,
+    app: promoflow_test_support::TestApp,
     kind: &'static str,
     pub(crate) environment: Environment,
 }
@@ -54,7 +53,7 @@ impl TestApp {
     /// Creates an installation with the given configuration.
     pub(crate) fn new(config: &str, kind: &'static str, environment: Environment) -> TestApp {
         let app = TestApp {
-            folder: tempfile::tempdir().unwrap(),
+            app: promoflow_test_support::TestApp::new(env!("CARGO_BIN_EXE_promoflow")),
             kind,
             environment,
         };
@@ -81,21 +80,12 @@ impl TestApp {
     }
 
     fn file(&self, name: &str, content: &str) {
-        std::fs::write(self.folder.path().join(name), content).unwrap();
+        self.app.file(name, content);
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_promoflow"));
-        command.args(args).current_dir(self.folder.path());
+        let mut command = self.app.command(args);
         command.envs(self.environment.iter().cloned());
-        for name in [
-            "PROMOFLOW_DB",
-            "PROMOFLOW_BLOCKS",
-            "PROMOFLOW_CACHE",
-            "PROMOFLOW_CONFIG",
-        ] {
-            command.env_remove(name);
-        }
         command.output().unwrap()
     }
 

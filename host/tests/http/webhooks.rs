@@ -5,7 +5,6 @@ use std::net::TcpStream;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::server::{Request, Server, root};
 
@@ -20,11 +19,12 @@ steps:
 ";
 
 /// An installation with alert rules.
-struct TestApp(TempDir);
+struct TestApp(promoflow_test_support::TestApp);
 
 impl TestApp {
     fn new(config: &str, codes: u32) -> TestApp {
-        let app = TestApp(tempfile::tempdir().unwrap());
+        let app = promoflow_test_support::TestApp::new(env!("CARGO_BIN_EXE_promoflow"));
+        let app = TestApp(app);
         std::fs::write(app.path("promoflow.toml"), config).unwrap();
         std::fs::write(app.path("workflow.yaml"), WORKFLOW).unwrap();
         app.succeed(&["workflow", "apply", "workflow.yaml"]);
@@ -33,7 +33,7 @@ impl TestApp {
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
-        self.0.path().join(name)
+        self.0.path(name)
     }
 
     fn codes(&self, from: u32, to: u32) {
@@ -44,14 +44,11 @@ impl TestApp {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_promoflow"));
-        command.args(args).arg("--json").current_dir(self.0.path());
+        let mut command = self.0.command(args);
         command
+            .arg("--json")
             .env("WEBHOOK_SECRET", SECRET)
             .env("CHAT_TOKEN", "T/1");
-        for name in ["PROMOFLOW_DB", "PROMOFLOW_CONFIG", "PROMOFLOW_BLOCKS"] {
-            command.env_remove(name);
-        }
         command
     }
 

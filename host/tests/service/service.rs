@@ -24,15 +24,13 @@ steps:
 ";
 
 /// A database in a temporary folder.
-pub(crate) struct TestApp {
-    folder: tempfile::TempDir,
-}
+pub(crate) struct TestApp(promoflow_test_support::TestApp);
 
 impl TestApp {
     pub(crate) fn new() -> TestApp {
-        TestApp {
-            folder: tempfile::tempdir().unwrap(),
-        }
+        TestApp(promoflow_test_support::TestApp::new(env!(
+            "CARGO_BIN_EXE_promoflow"
+        )))
     }
 
     /// Creates an installation with a workflow for the event `birthday`.
@@ -42,20 +40,19 @@ impl TestApp {
             ("message", "message.yaml", MESSAGE),
             ("workflow", "workflow.yaml", WORKFLOW),
         ] {
-            std::fs::write(app.path(name), text).unwrap();
-            app.succeed(&[command, "apply", app.path(name).to_str().unwrap()]);
+            let file = app.0.file(name, text);
+            app.succeed(&[command, "apply", file.to_str().unwrap()]);
         }
         app
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.0.path(name)
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_promoflow"));
-        command.arg("--json").arg("--db").arg(self.path("shop.db"));
-        command.args(args);
+        let mut command = self.0.command(&["--json"]);
+        command.arg("--db").arg(self.path("shop.db")).args(args);
         command
     }
 
