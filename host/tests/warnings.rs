@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 use promoflow_test_support::TestApp;
-use serde_json::Value;
 
 fn app() -> TestApp {
     TestApp::new(env!("CARGO_BIN_EXE_promoflow"))

@@ -40,7 +40,7 @@ fn csv(codes: usize, last: &str) -> String {
 #[test]
 fn events_are_stored_during_large_strict_uploads() {
     let app = TestApp::new();
-    let service = app.serve();
+    let service = app.serve_with(&["--events-per-second", "1000000"]);
     let calls = (0..60_000).map(|number| format!("\"J-{number}\""));
     let calls: Vec<String> = calls.collect();
     let json = format!(
