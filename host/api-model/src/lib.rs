@@ -4,6 +4,7 @@
 //! Each type converts from the stored rows or the results that it shows. With the feature `schema`
 //! the types describe themselves for the OpenAPI document. Domain types whose JSON is the same in
 //! the API, such as states and scopes, stand in it as they are.
+#![forbid(unsafe_code)]
 
 mod alerts;
 mod blocks;

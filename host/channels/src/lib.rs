@@ -19,6 +19,7 @@
 //!
 //! This crate is internal to Promoflow: its interface changes in any release. Programs depend on the
 //! facade `promoflow` instead.
+#![forbid(unsafe_code)]
 
 mod console;
 #[cfg(feature = "smtp")]

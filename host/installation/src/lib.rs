@@ -13,6 +13,7 @@
 //!
 //! This crate is internal to Promoflow: its interface changes in any release. Programs depend on the
 //! facade `promoflow` instead.
+#![forbid(unsafe_code)]
 
 mod admin;
 mod alerts;

@@ -33,6 +33,7 @@
 //!
 //! This crate is internal to Promoflow: its interface changes in any release. Programs depend on the
 //! facade `promoflow` instead.
+#![forbid(unsafe_code)]
 #![allow(
     unused_qualifications,
     reason = "utoipa generates code with qualified paths"

@@ -12,6 +12,7 @@
 //! // Its variants say whether a retry helps.
 //! assert_eq!(StoreError::Full.to_string(), "the disk is full");
 //! ```
+#![forbid(unsafe_code)]
 
 #[cfg(feature = "conformance")]
 pub mod conformance;

@@ -8,7 +8,7 @@ use crate::{PromiseReport, Result};
 
 /// The installation itself: its identity, its calendar, and the care of the database.
 pub trait InstallationStore: Send + Sync {
-    /// Fails with [`StoreError::Outdated`] if another release migrated the database since it was
+    /// Fails with [`StoreError::Outdated`](crate::StoreError::Outdated) if another release migrated the database since it was
     /// opened.
     fn check_schema(&self) -> Result<()>;
 
