@@ -5,7 +5,7 @@ use std::io;
 
 use promoflow_store::StoreError;
 
-/// An error with its causes.
+/// An error whose text holds its causes.
 type Cause = Box<dyn StdError + Send + Sync>;
 
 /// A call that failed. The variant says who can do something about it.
@@ -32,19 +32,31 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn configuration(error: impl Into<Cause>) -> Error {
-        Error::Configuration(error.into())
+        Error::Configuration(with_causes(error.into()))
     }
 
     pub(crate) fn block(error: impl Into<Cause>) -> Error {
-        Error::Block(error.into())
+        Error::Block(with_causes(error.into()))
     }
 
     /// Keeps an error of the store as such; anything else is an error of the system.
     pub(crate) fn start(error: anyhow::Error) -> Error {
-        error
-            .downcast()
-            .map_or_else(|error| Error::System(error.into()), Error::Store)
+        error.downcast().map_or_else(
+            |error| Error::System(with_causes(error.into())),
+            Error::Store,
+        )
     }
+}
+
+/// Returns an error whose text holds all causes: who reads it has no other way to them.
+fn with_causes(error: Cause) -> Cause {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text.into()
 }
 
 impl From<io::Error> for Error {
