@@ -195,7 +195,8 @@ mod tests {
                 .repeat(99)
                 .into_boxed_slice(),
         );
-        let chunks = Box::leak(b"1\r\nx\r\n".repeat(99).into_boxed_slice());
+        let chunk = format!("3e8\r\n{}\r\n", "x".repeat(1_000));
+        let chunks = Box::leak(chunk.into_bytes().into_boxed_slice());
         thread::scope(|scope| {
             for (first, repeated, pause) in [
                 ("", &b""[..], 50),

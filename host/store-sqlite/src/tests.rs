@@ -3,8 +3,8 @@
 use tempfile::TempDir;
 
 use super::*;
-use promoflow_store::conformance::{Fixture, Harness, NOW};
 use promoflow_store::{CommitStore, Store};
+use promoflow_store_conformance::{Fixture, Harness, NOW};
 
 /// A store in a folder of its own.
 struct Sqlite {
@@ -35,7 +35,7 @@ impl Harness for Sqlite {
 mod conformance {
     use super::Sqlite;
 
-    promoflow_store::conformance_tests!(Sqlite);
+    promoflow_store_conformance::conformance_tests!(Sqlite);
 }
 
 #[test]

@@ -14,8 +14,6 @@
 //! ```
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "conformance")]
-pub mod conformance;
 mod error;
 mod model;
 pub mod rules;

@@ -6,11 +6,11 @@ use tempfile::TempDir;
 use super::*;
 use promoflow_model::event::Event;
 use promoflow_model::pool::NewCode;
-use promoflow_store::conformance::{segment, workflow};
 use promoflow_store::{
     AcceptEvent, Atomicity, CommitReply, CommitUnit, Start, StepKey, UploadEnd, UploadHead,
     WorkflowVersionId,
 };
+use promoflow_store_conformance::{segment, workflow};
 use promoflow_store_sqlite::SqliteStore;
 
 const DAY: i64 = 86_400_000;

@@ -3,16 +3,16 @@
 use serde_json::{Map, json};
 
 use super::Harness;
-use crate::{
-    AcceptEvent, Atomicity, AttemptBatch, AvailableCode, CommitReply, CommitUnit, ConfigVersion,
-    DUE_NOW, DeliveryId, RowOutcome, RunId, Segment, SegmentEnd, StagedClaim, StagedDelivery,
-    Start, StartRule, StepKey, StepRecord, Store, UploadEnd, UploadHead, WorkflowVersionId,
-};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::event::Event;
 use promoflow_model::message::{ChannelKind, RenderedMessage};
 use promoflow_model::pool::{CodeGroup, DEFAULT_TYPE, NewCode};
 use promoflow_model::workflow::{Repeat, Start as StartCondition, Workflow};
+use promoflow_store::{
+    AcceptEvent, Atomicity, AttemptBatch, AvailableCode, CommitReply, CommitUnit, ConfigVersion,
+    DUE_NOW, DeliveryId, RowOutcome, RunId, Segment, SegmentEnd, StagedClaim, StagedDelivery,
+    Start, StartRule, StepKey, StepRecord, Store, UploadEnd, UploadHead, WorkflowVersionId,
+};
 
 /// The time of the cases.
 pub const NOW: Timestamp = Timestamp(1_000_000);
@@ -81,10 +81,10 @@ pub fn segment(run: Option<(RunId, u32)>, claims: Vec<StagedClaim>) -> Segment {
     segment
 }
 
-/// Returns a delivery by email of this text.
+/// Returns a delivery by email of this text, staged by the step `code`.
 pub(super) fn delivery(text: &str) -> StagedDelivery {
     StagedDelivery {
-        step: step_key("send"),
+        step: step_key("code"),
         channel: ChannelKind::Email,
         address: "ann@example.com".into(),
         message: "m".into(),

@@ -3,14 +3,14 @@
 use serde_json::{Map, json};
 
 use super::{Fixture, Harness, NOW, code_group, segment};
-use crate::{
-    Action, ActionResult, CommitReply, CommitUnit, FailureKind, RetryState, RunState, SegmentEnd,
-    StagedWait, StartRule, StepKey, WaitFor, WakeReason,
-};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::event::Event;
 use promoflow_model::trace_context::{Origin, TraceParent};
 use promoflow_model::workflow::Repeat;
+use promoflow_store::{
+    Action, ActionResult, CommitReply, CommitUnit, FailureKind, RetryState, RunState, SegmentEnd,
+    StagedWait, StartRule, StepKey, WaitFor, WakeReason,
+};
 
 fn wait_end(awaited: Option<WaitFor>) -> SegmentEnd {
     SegmentEnd::Wait {

@@ -4,9 +4,9 @@ use serde_json::json;
 
 use super::fixture::workflow;
 use super::{Harness, NOW};
-use crate::{NewNotification, StoredBlock, WorkflowState};
 use promoflow_model::block::Description;
 use promoflow_model::message::{ChannelKind, Message};
+use promoflow_store::{NewNotification, StoredBlock, WorkflowState};
 
 fn message(text: &str) -> Message {
     serde_json::from_value(json!({

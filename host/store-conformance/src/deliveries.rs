@@ -4,13 +4,13 @@ use std::ops::ControlFlow;
 
 use super::fixture::delivery;
 use super::{Fixture, Harness, NOW, code_group, row, segment};
-use crate::{
+use promoflow_model::clock::Timestamp;
+use promoflow_model::message::{ChannelKind, RenderedMessage};
+use promoflow_store::{
     Action, ActionResult, Alternative, Atomicity, AttemptBatch, AttemptEnd, AttemptOutcome,
     CommitReply, CommitUnit, DeliveryId, DeliveryState, DuePage, RunId, Segment, SegmentEnd,
     ThrottledParty,
 };
-use promoflow_model::clock::Timestamp;
-use promoflow_model::message::{ChannelKind, RenderedMessage};
 
 /// Returns a segment that claims the first code, sends it, and waits.
 fn sends_code<H: Harness>(fixture: &Fixture<H>) -> Segment {

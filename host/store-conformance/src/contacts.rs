@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use serde_json::json;
 
 use super::{Fixture, Harness, NOW, segment};
-use crate::{ContactOutcome, Store};
 use promoflow_model::contact::{AddressKind, Contact, ContactKey, NewContact};
 use promoflow_model::message::ChannelKind;
+use promoflow_store::{ContactOutcome, Store};
 
 fn row() -> NewContact {
     NewContact::default()
@@ -235,45 +235,4 @@ pub fn rolled_back_atomic_upload_leaves_nothing<H: Harness>() {
     session.batch(&[row().id("B")]).unwrap();
     session.finish().unwrap();
     assert_eq!(ids(store, None), ["B"]);
-}
-
-/// Events add contacts once the directory is enabled, and an unsubscribed recipient gets nothing.
-pub fn events_add_contacts<H: Harness>() {
-    let fixture = Fixture::<H>::new();
-    let store = fixture.store();
-    let event = |id: &str| {
-        let mut event = promoflow_model::event::Event::new("birthday", "ann@example.com");
-        event.id = Some(id.into());
-        fixture.accept_event(event, None, None)
-    };
-    fixture.commit(&[event("before")]);
-    store.enable_contacts().unwrap();
-    assert!(store.contacts_enabled().unwrap());
-    let ann = any(store, "ann@example.com").unwrap();
-    let stated = row().email("ann@example.com");
-    let found = store.contact_of("ann@example.com", &stated).unwrap();
-    assert_eq!(found.map(|found| found.id), Some(ann.id.clone()));
-    let overlay = store.contact_overlay().unwrap();
-    let key = ContactKey::Any("ann@example.com".into());
-    assert!(overlay.contact(key).unwrap().is_some());
-
-    let mut first = segment(None, Vec::new());
-    first.deliveries = vec![super::fixture::delivery("Hello")];
-    fixture.start(Some(first));
-    let suppressed = || store.is_suppressed(ChannelKind::Email, "ann@example.com");
-    assert!(!suppressed().unwrap());
-    let delivery = fixture.only_delivery();
-    assert!(store.record_unsubscribe(delivery, NOW).unwrap());
-    assert!(suppressed().unwrap());
-    assert!(
-        !store
-            .record_unsubscribe(crate::DeliveryId(99), NOW)
-            .unwrap()
-    );
-    fixture.attempts(crate::AttemptBatch {
-        starts: vec![delivery],
-        ..crate::AttemptBatch::default()
-    });
-    let row = store.delivery(delivery).unwrap().unwrap();
-    assert_eq!(row.state, crate::DeliveryState::Cancelled);
 }

@@ -1,8 +1,10 @@
 //! Units that a commit accepts or rejects.
 
 use super::{Fixture, Harness, NOW, claim, code_group, row, segment};
-use crate::{Atomicity, AvailableCode, CommitReply, CommitUnit, Exhausted, SegmentEnd, Stale};
 use promoflow_model::clock::Timestamp;
+use promoflow_store::{
+    Atomicity, AvailableCode, CommitReply, CommitUnit, Exhausted, SegmentEnd, Stale,
+};
 
 /// Of two units of a batch that claim one code, the first gets it.
 pub fn p1_second_unit_that_claims_a_code_is_stale_and_leaves_nothing<H: Harness>() {

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::{Fixture, Harness, NOW, claim, code_group, row, segment};
-use crate::{Atomicity, CommitReply, RetireResult, RowOutcome, UploadState};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::{Calendar, Filter, NewCode};
+use promoflow_store::{Atomicity, CommitReply, RetireResult, RowOutcome, UploadState};
 
 /// An action on a pool.
 #[derive(Clone, Debug)]

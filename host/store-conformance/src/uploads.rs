@@ -1,9 +1,9 @@
 //! Uploads of codes: atomicity, dry runs and history.
 
 use super::{Fixture, Harness, NOW, code_group, head, row};
-use crate::{Atomicity, RowOutcome, UploadEnd, UploadHead, UploadState, UploadSummary};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::RowError;
+use promoflow_store::{Atomicity, RowOutcome, UploadEnd, UploadHead, UploadState, UploadSummary};
 
 /// An atomic upload that does not finish leaves nothing.
 pub fn rolled_back_or_dropped_atomic_upload_leaves_nothing<H: Harness>() {
@@ -55,7 +55,7 @@ pub fn history_and_interruption<H: Harness>() {
     let rows = [row("A", None), row("a", None)];
     session.batch(&rows).unwrap();
     let spelled = session.other_spellings(&["A".into()]).unwrap();
-    assert_eq!(spelled, [("A".to_owned(), "a".to_owned())]);
+    assert_eq!(spelled, [("a".to_owned(), "A".to_owned())]);
     let id = session.id();
     let error = RowError {
         line: 3,

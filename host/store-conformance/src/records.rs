@@ -3,10 +3,12 @@
 use serde_json::Map;
 
 use super::{Harness, NOW, code_group};
-use crate::{DeliveryState, NewNotification, NotificationOutcome, StoredResponse, ThrottledParty};
 use promoflow_model::alert::{Alert, Kind, Level, Subject};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::key::{Key, Scope};
+use promoflow_store::{
+    DeliveryState, NewNotification, NotificationOutcome, StoredResponse, ThrottledParty,
+};
 
 /// A key is revoked once, and every change raises the generation.
 pub fn keys_are_added_and_revoked<H: Harness>() {

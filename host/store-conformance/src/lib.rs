@@ -6,11 +6,11 @@
 //! ```ignore
 //! struct Sqlite { folder: TempDir, store: SqliteStore }
 //! impl Harness for Sqlite { /* create, store, reopen */ }
-//! promoflow_store::conformance_tests!(Sqlite);
+//! promoflow_store_conformance::conformance_tests!(Sqlite);
 //! ```
 //!
 //! The cases only use the traits. Their names begin with the promise that they test.
-
+#![forbid(unsafe_code)]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -32,7 +32,7 @@ pub mod uploads;
 
 pub use fixture::{Fixture, NOW, claim, code_group, head, row, segment, workflow};
 
-use crate::Store;
+use promoflow_store::Store;
 
 /// Access to an engine under test.
 pub trait Harness: Sized {
@@ -56,7 +56,7 @@ macro_rules! conformance_tests {
             $(
                 #[test]
                 fn $case() {
-                    $crate::conformance::$module::$case::<$harness>();
+                    $crate::$module::$case::<$harness>();
                 }
             )+
         })+
@@ -67,8 +67,7 @@ macro_rules! conformance_tests {
                 blocks_are_stored_by_digest;
             contacts: finds_a_contact_by_each_of_its_names,
                 row_updates_only_what_it_states_of_its_contact, ids_and_external_ids_are_unique,
-                rows_undo_unsubscriptions_only_if_asked_to, rolled_back_atomic_upload_leaves_nothing,
-                events_add_contacts;
+                rows_undo_unsubscriptions_only_if_asked_to, rolled_back_atomic_upload_leaves_nothing;
             deliveries: p3_attempts_are_recorded_before_they_are_made,
                 p4_code_of_an_attempted_delivery_is_kept,
                 p4_code_of_a_refused_delivery_is_released, p8_delivery_expires_with_its_code,

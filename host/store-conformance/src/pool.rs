@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 
 use super::{Fixture, Harness, NOW, code_group, row, segment};
-use crate::{Atomicity, StagedReuse};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::Filter;
+use promoflow_store::{Atomicity, StagedReuse};
 
 /// A retired code stays in the pool and can be reinstated; a used one can be neither.
 pub fn p9_unused_codes_are_only_retired<H: Harness>() {
