@@ -204,6 +204,15 @@ impl Check<'_> {
                     MAX_DEPTH as u64,
                 )?;
             }
+            // The parser leaves this check to its callers.
+            Payload::ModuleSection {
+                unchecked_range, ..
+            }
+            | Payload::ComponentSection {
+                unchecked_range, ..
+            } if unchecked_range.end > self.bytes.len() => {
+                return Err(malformed("it ends too early"));
+            }
             Payload::End(_) => drop(self.levels.pop()),
 
             Payload::ComponentTypeSection(section) => self.component_types(section.range())?,

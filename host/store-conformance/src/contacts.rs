@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use serde_json::json;
 
-use super::{Fixture, Harness, NOW, segment};
+use super::{Harness, NOW};
 use promoflow_model::contact::{AddressKind, Contact, ContactKey, NewContact};
 use promoflow_model::message::ChannelKind;
 use promoflow_store::{ContactOutcome, Store};
