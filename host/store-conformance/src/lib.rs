@@ -1,7 +1,7 @@
 //! The conformance suite: what every engine behind [`Store`] must do.
 //!
 //! An engine implements [`Harness`] in its tests and lists the cases with
-//! [`conformance_tests`](crate::conformance_tests), which makes each case a test of its own:
+//! [`conformance_tests`], which makes each case a test of its own:
 //!
 //! ```ignore
 //! struct Sqlite { folder: TempDir, store: SqliteStore }
