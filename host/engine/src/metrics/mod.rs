@@ -46,7 +46,7 @@ pub struct Metrics {
 impl Metrics {
     /// Creates all metrics with the value zero. Fails only if two metrics have the same name.
     pub fn new() -> Result<Metrics> {
-        let factory = MetricFactory::default();
+        let factory: MetricFactory = Default::default();
         // Memory, processor time, files: of the process, so not in a registry of somebody else.
         factory.process()?;
         Metrics::build(factory)
