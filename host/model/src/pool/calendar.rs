@@ -191,7 +191,13 @@ impl Calendar {
         let local = date.and_time(time).checked_add_signed(minute)?;
         let zone = zone.trim_start();
         if zone.is_empty() {
-            return plausible(self.moment(local));
+            // A minute that the clocks skip is the first one after the gap, and ends like any other.
+            return plausible(match self.end_of_gap(date.and_time(time)) {
+                Some(end) => {
+                    Timestamp(end.timestamp_millis()).plus_millis(minute.num_milliseconds())
+                }
+                None => self.moment(local),
+            });
         }
         let utc = local.checked_sub_signed(TimeDelta::minutes(offset(zone)?))?;
         plausible(Timestamp(utc.and_utc().timestamp_millis()))
@@ -249,13 +255,18 @@ impl Calendar {
     fn moment(&self, local: NaiveDateTime) -> Timestamp {
         let moment = match self.zone.from_local_datetime(&local) {
             LocalResult::Single(time) | LocalResult::Ambiguous(_, time) => Some(time),
-            LocalResult::None => GapInfo::new(&local, &self.zone).and_then(|gap| gap.end),
+            LocalResult::None => self.end_of_gap(local),
         };
         // The time zone database knows the end of every gap.
         let millis = moment.map_or(local.and_utc().timestamp_millis(), |moment| {
             moment.timestamp_millis()
         });
         Timestamp(millis)
+    }
+
+    /// Returns the first moment after a local time that the clocks skip; `None` if they do not.
+    fn end_of_gap(&self, local: NaiveDateTime) -> Option<DateTime<Tz>> {
+        GapInfo::new(&local, &self.zone)?.end
     }
 }
 
@@ -441,14 +452,18 @@ mod tests {
     fn expiries_in_skipped_time_are_the_end_of_the_gap_and_repeated_ones_the_later_moment() {
         for (zone, text, moment) in [
             // Clocks go from 02:59 to 04:00, and back from 03:59 to 03:00.
-            ("Europe/Kyiv", "2026-03-29T03:30", "2026-03-29T01:00:00Z"),
+            ("Europe/Kyiv", "2026-03-29T03:30:00", "2026-03-29T01:00:00Z"),
+            // The minute 04:00, to its end.
+            ("Europe/Kyiv", "2026-03-29T03:30", "2026-03-29T01:01:00Z"),
+            ("Europe/Kyiv", "2041-03-31T03:30", "2041-03-31T01:01:00Z"),
+            ("Europe/Kyiv", "2026-03-29T02:59", "2026-03-29T01:00:00Z"),
             ("Europe/Kyiv", "2026-03-29T03:59:59", "2026-03-29T01:00:00Z"),
             ("Europe/Kyiv", "2026-10-25T03:30:00", "2026-10-25T01:30:00Z"),
             // Half an hour.
             (
                 "Australia/Lord_Howe",
                 "2026-10-04T02:10",
-                "2026-10-03T15:30:00Z",
+                "2026-10-03T15:31:00Z",
             ),
             (
                 "Australia/Lord_Howe",
@@ -458,7 +473,7 @@ mod tests {
             // Midnight does not exist.
             ("America/Sao_Paulo", "2018-11-03", "2018-11-04T03:00:00Z"),
             // A whole day does not exist.
-            ("Pacific/Apia", "2011-12-30T12:00", "2011-12-30T10:00:00Z"),
+            ("Pacific/Apia", "2011-12-30T12:00", "2011-12-30T10:01:00Z"),
             ("Pacific/Apia", "2011-12-29", "2011-12-30T10:00:00Z"),
         ] {
             let calendar = Calendar::new(zone.parse().unwrap());
