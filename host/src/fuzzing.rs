@@ -6,8 +6,6 @@
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use chrono_tz::Tz;
-
 use promoflow_block_host::{Block, Bounds, Grants, SandboxPool, check_structure};
 use promoflow_channels as channel;
 use promoflow_document::{Diagnostic, Severity};
@@ -35,7 +33,11 @@ fn uploads(bytes: &[u8], format: Format) {
         ..UploadOptions::default()
     };
     let mut rows = 0;
-    if let Ok(mut reader) = UploadReader::new(bytes, options, Calendar::new(Tz::Europe__Kyiv)) {
+    if let Ok(mut reader) = UploadReader::new(
+        bytes,
+        options,
+        Calendar::new("Europe/Kyiv".parse().expect("a time zone")),
+    ) {
         while let Ok(Some(row)) = reader.next_row() {
             match row {
                 Row::Accepted(code) => assert_valid_code(&code),
