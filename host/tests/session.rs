@@ -645,6 +645,26 @@ fn invalid_events_are_rejected_by_line_and_the_others_sent() {
 }
 
 #[test]
+fn p5_of_lines_with_the_same_id_the_first_is_the_event() {
+    let app = TestApp::ready();
+    let lines: String = (0..200)
+        .flat_map(|id| [(id, "ann"), (id, "ben")])
+        .map(|(id, key)| {
+            let event = json!({"eventTypeKey": "birthday", "keyValue": key, "id": format!("{id}")});
+            format!("{event}\n")
+        })
+        .collect();
+    app.file("events.jsonl", &lines);
+    let (answers, status) = app.json(&["event", "send", "--file", "events.jsonl"]);
+    assert_eq!(status, Some(2));
+    assert_eq!(answers.len(), 400);
+    for pair in answers.chunks(2) {
+        let statuses = [&pair[0]["status"], &pair[1]["status"]];
+        assert_eq!(statuses, ["accepted", "rejected"], "{pair:?}");
+    }
+}
+
+#[test]
 fn the_demo_succeeds_and_prints_a_code_per_contact() {
     let app = TestApp::new();
     let reported = app.succeed(&["demo", "--dir", "demo"]);

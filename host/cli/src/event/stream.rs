@@ -1,9 +1,10 @@
 //! Sends a file of events through the engine: many in flight, results in order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::BufReader;
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
 use promoflow_installation::EngineHandle;
@@ -50,6 +51,7 @@ fn read_all(
     result: &Sender<Numbered>,
 ) -> Result<(), CliError> {
     let mut number = 0;
+    let ids = Arc::new(IdsInFlight::default());
     for_each_event(input, |line_number, event| {
         if permits.send(()).is_err() {
             return Ok(ControlFlow::Break(()));
@@ -60,7 +62,9 @@ fn read_all(
         match event {
             Ok(event) => {
                 let id = event.id.clone();
+                let in_flight = id.clone().map(|id| ids.wait_for(id));
                 running.submit(event, move |receipt| {
+                    drop(in_flight);
                     // The receiver is gone if the output failed.
                     let _gone =
                         result.send((at, EventResult::from_reply(id, Some(line_number), receipt)));
@@ -72,6 +76,40 @@ fn read_all(
         }
         Ok(ControlFlow::Continue(()))
     })
+}
+
+/// The ids of the events in flight. Workers process events in any order, so an event waits for an
+/// earlier one with the same id: the first line with an id is the event, later ones repeat it.
+#[derive(Default)]
+struct IdsInFlight {
+    ids: Mutex<HashSet<String>>,
+    removed: Condvar,
+}
+
+impl IdsInFlight {
+    /// Adds an id; first blocks until no other event with this id is in flight.
+    fn wait_for(self: &Arc<IdsInFlight>, id: String) -> IdInFlight {
+        let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.removed.wait_while(ids, |ids| ids.contains(&id));
+        let mut ids = waited.unwrap_or_else(PoisonError::into_inner);
+        ids.insert(id.clone());
+        let all = Arc::clone(self);
+        IdInFlight { all, id }
+    }
+}
+
+/// The id of an event in flight; dropped once its result is known.
+struct IdInFlight {
+    all: Arc<IdsInFlight>,
+    id: String,
+}
+
+impl Drop for IdInFlight {
+    fn drop(&mut self) {
+        let ids = self.all.ids.lock();
+        ids.unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.all.removed.notify_one();
+    }
 }
 
 /// Calls `visit` with each event of a file and its line number, or with the error of the line.
