@@ -2,8 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Result, alternatives, deliveries, release};
+use super::{Result, alternatives, deliveries, read_name, release};
 use promoflow_model::clock::Timestamp;
+use promoflow_store::rules::actions::{ActedChange, ActedDelivery, RunChange, on_delivery, on_run};
+use promoflow_store::rules::alternatives::Alternatives;
 use promoflow_store::{Action, ActionResult, DUE_NOW, DeliveryId, RunId};
 
 /// An action that released and cancelled nothing.
@@ -25,14 +27,11 @@ pub(super) fn apply_to_run(
     let Some(state) = state else {
         return Ok(ActionResult::Unknown);
     };
-    match (action, state.as_str()) {
-        (_, "completed") => Ok(ActionResult::Rejected("it is completed")),
-        (_, "cancelled") => Ok(ActionResult::Rejected("it was cancelled")),
-        (Action::Cancel, _) => release::cancel(connection, id, None, now),
-        (Action::Retry, "waiting") => Ok(ActionResult::Rejected(
-            "it has not failed; it is waiting and continues by itself",
-        )),
-        (Action::Retry, _) => restart_run(connection, id),
+    let state = read_name(|| format!("the state of run {id}"), &state)?;
+    match on_run(action, state) {
+        RunChange::Reject(why) => Ok(ActionResult::Rejected(why)),
+        RunChange::Cancel => release::cancel(connection, id, None, now),
+        RunChange::Restart => restart_run(connection, id),
     }
 }
 
@@ -62,62 +61,62 @@ pub(super) fn apply_to_delivery(
             "SELECT state, expires_at,
                     EXISTS (SELECT 1 FROM attempt
                             WHERE delivery = id AND outcome IS NOT 'permanent'),
+                    alternative,
+                    (SELECT count(*) FROM delivery_alternative WHERE delivery = id),
                     EXISTS (SELECT 1 FROM attempt WHERE delivery = id AND ambiguous)
              FROM delivery WHERE id = ?1",
         )?
         .query_row([id.0], |row| {
+            let state: String = row.get(0)?;
             Ok((
-                row.get::<_, String>(0)?,
-                row.get::<_, i64>(1)?,
-                row.get::<_, bool>(2)?,
-                row.get::<_, bool>(3)?,
+                state,
+                Timestamp(row.get(1)?),
+                row.get(2)?,
+                Alternatives {
+                    current: row.get(3)?,
+                    count: row.get(4)?,
+                    any_ambiguous: row.get(5)?,
+                },
             ))
         })
         .optional()?;
-    let Some((state, expires, may_have_left, ambiguous)) = found else {
+    let Some((state, expires, may_have_left, alternatives)) = found else {
         return Ok(ActionResult::Unknown);
     };
-    match (action, state.as_str()) {
-        (_, "delivered") => Ok(ActionResult::Rejected("it is delivered")),
-        (_, "cancelled") => Ok(ActionResult::Rejected("it was cancelled")),
-        (Action::Cancel, _) if may_have_left => Ok(ActionResult::Rejected(
-            "an attempt may already have delivered it",
-        )),
-        (Action::Cancel, _) => {
+    let delivery = ActedDelivery {
+        state: read_name(|| format!("the state of delivery {id}"), &state)?,
+        expires,
+        may_have_left,
+        alternatives,
+    };
+    match on_delivery(action, &delivery, now) {
+        ActedChange::Reject(why) => Ok(ActionResult::Rejected(why)),
+        ActedChange::Cancel => {
             deliveries::cancel(connection, id, None)?;
             Ok(ActionResult::Done {
                 released: 0,
                 cancelled_deliveries: 1,
             })
         }
-        (Action::Retry, _) if expires <= now.0 => Ok(ActionResult::Rejected(
-            "the promo code that it carries has expired",
-        )),
-        (Action::Retry, "failed") => restart_delivery(connection, id, ambiguous),
-        (Action::Retry, _) => {
+        ActedChange::Restart(alternative) => {
+            if alternative == alternatives.current
+                || !alternatives::switch_to(connection, id, alternative, None)?
+            {
+                connection
+                    .prepare_cached(
+                        "UPDATE delivery SET state = 'pending', due_at = ?2, error = NULL,
+                             attempts_before = attempts
+                         WHERE id = ?1",
+                    )?
+                    .execute(params![id.0, DUE_NOW.0])?;
+            }
+            Ok(DONE)
+        }
+        ActedChange::Hasten => {
             connection
                 .prepare_cached("UPDATE delivery SET due_at = ?2, error = NULL WHERE id = ?1")?
                 .execute(params![id.0, DUE_NOW.0])?;
             Ok(DONE)
         }
     }
-}
-
-/// Restarts a failed delivery: with its first alternative if no attempt can have arrived, otherwise
-/// with the current one, so that the contact does not get it twice.
-fn restart_delivery(
-    connection: &Connection,
-    id: DeliveryId,
-    ambiguous: bool,
-) -> Result<ActionResult> {
-    if ambiguous || !alternatives::switch_to(connection, id, 0, None)? {
-        connection
-            .prepare_cached(
-                "UPDATE delivery SET state = 'pending', due_at = ?2, error = NULL,
-                     attempts_before = attempts
-                 WHERE id = ?1",
-            )?
-            .execute(params![id.0, DUE_NOW.0])?;
-    }
-    Ok(DONE)
 }

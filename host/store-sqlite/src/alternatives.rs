@@ -6,6 +6,7 @@ use super::deliveries::{read_channel, read_content, read_hours};
 use super::{Result, damaged};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::message::RenderedMessage;
+use promoflow_store::rules::alternatives::{Alternatives, NextAlternative};
 use promoflow_store::{
     Alternative, AttemptRow, DUE_NOW, DeliveryHistory, DeliveryId, RunId, StagedDelivery,
 };
@@ -53,25 +54,31 @@ pub(super) fn add(
     Ok(())
 }
 
-/// Returns the next alternative of a pending delivery, and whether an attempt was ambiguous; `None`
-/// if there is no further alternative.
-pub(super) fn next(connection: &Connection, id: DeliveryId) -> Result<Option<(i64, bool)>> {
-    Ok(connection
+/// Returns what comes after the current alternative of a pending delivery.
+pub(super) fn next(connection: &Connection, id: DeliveryId) -> Result<NextAlternative> {
+    let found = connection
         .prepare_cached(
-            "SELECT number, EXISTS (SELECT 1 FROM attempt WHERE delivery = ?1 AND ambiguous)
-             FROM delivery_alternative
-             WHERE delivery = ?1 AND number = 1 + (
-                 SELECT alternative FROM delivery WHERE id = ?1 AND state = 'pending')",
+            "SELECT alternative,
+                    (SELECT count(*) FROM delivery_alternative WHERE delivery = ?1),
+                    EXISTS (SELECT 1 FROM attempt WHERE delivery = ?1 AND ambiguous)
+             FROM delivery WHERE id = ?1 AND state = 'pending'",
         )?
-        .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?)
+        .query_row([id.0], |row| {
+            Ok(Alternatives {
+                current: row.get(0)?,
+                count: row.get(1)?,
+                any_ambiguous: row.get(2)?,
+            })
+        })
+        .optional()?;
+    Ok(found.map_or(NextAlternative::None, Alternatives::next))
 }
 
 /// Switches a delivery to that alternative, due at once. Returns false if it does not exist.
 pub(super) fn switch_to(
     connection: &Connection,
     id: DeliveryId,
-    to: i64,
+    to: u32,
     error: Option<&str>,
 ) -> Result<bool> {
     let switched = connection

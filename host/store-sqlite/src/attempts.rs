@@ -5,7 +5,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::deliveries::read_channel;
 use super::{Result, alternatives, contacts, deliveries, release, throttles};
 use promoflow_model::clock::Timestamp;
-use promoflow_store::rules::attempts::{Alternatives, DeliveryChange, delivery_after};
+use promoflow_store::rules::alternatives::NextAlternative;
+use promoflow_store::rules::attempts::{DeliveryChange, delivery_after};
 use promoflow_store::{
     AttemptBatch, AttemptEnd, AttemptOutcome, CommitReply, DeliveryId, DeliveryState, RunId,
     ThrottledParty,
@@ -13,8 +14,6 @@ use promoflow_store::{
 
 /// The error of a delivery whose promo code has expired.
 const EXPIRED: &str = "the promo code that it carries has expired";
-/// The error of a delivery whose promo code expires before it may begin.
-pub(super) const TOO_LATE: &str = "the promo code that it carries expires before it may be sent";
 
 /// Commits a dispatcher's finished attempts, reschedulings and new attempts.
 pub(super) fn commit(
@@ -121,7 +120,7 @@ fn skip_unsubscribed(connection: &Connection, id: DeliveryId, now: Timestamp) ->
         return Ok(false);
     }
     let why = format!("the contact has unsubscribed from {channel}");
-    if let Some((next, false)) = alternatives::next(connection, id)? {
+    if let NextAlternative::Try(next) = alternatives::next(connection, id)? {
         alternatives::switch_to(connection, id, next, Some(&why))?;
         return Ok(true);
     }
@@ -139,21 +138,15 @@ fn end(connection: &Connection, end: &AttemptEnd, now: Timestamp) -> Result<()> 
     let id = end.delivery;
     let next = match end.outcome {
         AttemptOutcome::PermanentFailure { .. } => alternatives::next(connection, id)?,
-        _ => None,
+        _ => NextAlternative::None,
     };
-    let alternatives = Alternatives {
-        has_next: next.is_some(),
-        any_ambiguous: next.is_some_and(|(_, ambiguous)| ambiguous),
-    };
-    let change = delivery_after(&end.outcome, alternatives);
+    let change = delivery_after(&end.outcome, next);
     let (state, due, error) = match &change {
         DeliveryChange::Deliver => (DeliveryState::Delivered, None, None),
         DeliveryChange::Retry { due, error } => (DeliveryState::Pending, Some(due.0), Some(*error)),
         DeliveryChange::Fail { error } => (DeliveryState::Failed, None, Some(&**error)),
-        DeliveryChange::Switch { error } => {
-            if let Some((next, _)) = next {
-                alternatives::switch_to(connection, id, next, Some(error))?;
-            }
+        DeliveryChange::Switch { to, error } => {
+            alternatives::switch_to(connection, id, *to, Some(error))?;
             return Ok(());
         }
         DeliveryChange::Keep => return Ok(()),

@@ -39,7 +39,6 @@ mod due_runs;
 mod errors;
 mod event_params;
 mod executor_lock;
-mod fallback;
 mod idempotency;
 mod keys;
 mod migrations;
@@ -48,7 +47,6 @@ mod release;
 mod restore;
 mod retry_states;
 mod reuse;
-mod run_state;
 mod runs;
 mod settings;
 mod spellings;
@@ -71,12 +69,11 @@ use parking_lot::{FairMutex, FairMutexGuard};
 use rusqlite::{Connection, TransactionBehavior};
 
 use promoflow_model::failpoint::{self, Failpoint};
-use promoflow_store::{CommitReply, CommitUnit, StoreError};
+use promoflow_store::StoreError;
 
 use connection::{connect, create_file};
 use errors::{Error, Result, StoreResult, damaged, read_name, skip_damaged, unreadable};
 use executor_lock::{ExecutorLock, lock_path};
-use fallback::commit_individually;
 use migrations::SCHEMA;
 use settings::{calendar, number_setting, raise_setting, set_setting};
 

@@ -3,8 +3,9 @@
 use rusqlite::{Connection, params};
 
 use super::code_usage::{self, Claim};
-use super::{Result, deliveries, raise_setting, waiting_runs};
+use super::{Result, deliveries, raise_setting, read_name, waiting_runs};
 use promoflow_model::clock::Timestamp;
+use promoflow_store::rules::runs::{UnsentCodes, after_unsent_message};
 use promoflow_store::{ActionResult, RunId};
 
 /// Cancels a run that has not ended, or has failed. `error` is the reason, unless an operator
@@ -44,13 +45,12 @@ pub(super) fn on_unsent_message(connection: &Connection, run: RunId, now: Timest
     let state: String = connection
         .prepare_cached("SELECT state FROM run WHERE id = ?1")?
         .query_row([run.0], |row| row.get(0))?;
-    match state.as_str() {
-        "completed" => {
+    match after_unsent_message(read_name(|| format!("the state of run {run}"), &state)?) {
+        UnsentCodes::Release => {
             release_codes(connection, run, now)?;
         }
-        // Cancelling the run has released its codes.
-        "cancelled" => {}
-        _ => {
+        UnsentCodes::Keep => {}
+        UnsentCodes::ReleaseOnCompletion => {
             connection
                 .prepare_cached("INSERT OR IGNORE INTO release_on_completion (run) VALUES (?1)")?
                 .execute([run.0])?;

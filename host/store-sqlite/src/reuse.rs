@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{Result, code_groups};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::CodeGroup;
+use promoflow_store::rules::reuse::{self as rules, Recorded};
 use promoflow_store::{AvailableCode, ClaimId, Position, ReusableClaim, RunId, StagedReuse};
 
 pub(super) fn by_run(
@@ -64,13 +65,14 @@ fn held(row: &Row<'_>) -> rusqlite::Result<ReusableClaim> {
     })
 }
 
-/// Returns true if the contact still keeps the claim that the segment found, and its code is not
-/// expired.
-pub(super) fn holds(connection: &Connection, reuse: &StagedReuse, now: Timestamp) -> Result<bool> {
+/// Returns true if a staged reuse is still valid.
+pub(super) fn is_valid(
+    connection: &Connection,
+    reuse: &StagedReuse,
+    now: Timestamp,
+) -> Result<bool> {
     let kept = by_contact(connection, &reuse.contact, &reuse.code_group)?;
-    let lasts = |held: &ReusableClaim| held.code.position.expires > now;
-    let serves = reuse.replaced_by.is_some() || kept.as_ref().is_some_and(lasts);
-    Ok(serves && kept.map(|held| held.id) == reuse.found)
+    Ok(rules::is_valid(reuse, kept.as_ref(), now))
 }
 
 /// Records the use of a kept code. `claims` are the claims of the segment.
@@ -80,20 +82,20 @@ pub(super) fn record(
     reuse: &StagedReuse,
     claims: &[ClaimId],
 ) -> Result<()> {
-    if let Some(claim) = reuse.replaced_by.and_then(|number| claims.get(number)) {
-        connection
+    match rules::recorded(reuse, claims) {
+        Recorded::Keeps(claim) => connection
             .prepare_cached(
                 "INSERT INTO contact_code (contact, code_group, claim)
                  SELECT contact, code_group, id FROM claim WHERE id = ?1
                  ON CONFLICT DO UPDATE SET claim = excluded.claim",
             )?
-            .execute([claim.0])?;
-    } else if let Some(found) = reuse.found {
-        connection
+            .execute([claim.0])?,
+        Recorded::Uses(claim) => connection
             .prepare_cached(
                 "INSERT INTO code_reuse (run, claim) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
             )?
-            .execute(params![run.0, found.0])?;
-    }
+            .execute(params![run.0, claim.0])?,
+        Recorded::Nothing => 0,
+    };
     Ok(())
 }

@@ -3,38 +3,45 @@
 //! They are checked in the commit, where nothing else writes, so that racing senders see each
 //! other's starts.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, params};
 
 use super::Result;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::event::Event;
-use promoflow_store::rules::starts::{self, PastStarts};
-use promoflow_store::{RunId, StartRule};
+use promoflow_store::rules::starts::{self, PastStarts, StartedRun};
+use promoflow_store::{RunId, RunState, StartRule};
 
-/// Returns why an event may not start a run now, or `None` if it may. Runs that the same event
-/// stops do not count as active.
+/// Returns why an event may not start a run now, or `None` if it may.
 pub(super) fn start_blocked_by(
     connection: &Connection,
     event: &Event,
     rule: &StartRule,
     now: Timestamp,
 ) -> Result<Option<&'static str>> {
-    let past = connection
-        .prepare_cached(
-            "SELECT count(*), max(run.started_at),
-                    coalesce(max(run.state IN ('running', 'waiting')
-                                 AND start_record.stop_event IS NOT ?3), 0)
-             FROM start_record JOIN run ON run.id = start_record.run
-             WHERE start_record.event_key = ?1 AND start_record.workflow = ?2",
-        )?
-        .query_row(params![event.key, rule.workflow, event.event_type], |row| {
-            Ok(PastStarts {
-                runs: row.get::<_, i64>(0)?.unsigned_abs(),
-                last: row.get::<_, Option<i64>>(1)?.map(Timestamp),
-                is_any_active: row.get(2)?,
-            })
-        })?;
+    let mut statement = connection.prepare_cached(
+        "SELECT run.started_at, run.state, start_record.stop_event
+         FROM start_record JOIN run ON run.id = start_record.run
+         WHERE start_record.event_key = ?1 AND start_record.workflow = ?2",
+    )?;
+    let mut rows = statement.query(params![event.key, rule.workflow])?;
+    let mut past = PastStarts::default();
+    while let Some(row) = rows.next()? {
+        let run = StartedRun {
+            started: Timestamp(row.get(0)?),
+            state: read_state(row.get_ref(1)?),
+            stop_event: row.get_ref(2)?.as_str_or_null().unwrap_or_default(),
+        };
+        past.add(&run, &event.event_type);
+    }
     Ok(starts::blocked_by(rule, past, now))
+}
+
+/// Reads the state of a run. A run whose state cannot be read counts as ended: it neither blocks
+/// another one nor is stopped.
+fn read_state(state: ValueRef<'_>) -> RunState {
+    let state = state.as_str().ok().and_then(|state| state.parse().ok());
+    state.unwrap_or(RunState::Failed)
 }
 
 /// Returns true if any run was started under a rule.
@@ -60,7 +67,7 @@ pub(super) fn record(
     Ok(())
 }
 
-/// Returns the active runs that an event stops, each by the workflow version that it started with.
+/// Returns the runs that an event stops, each by the workflow version that it started with.
 ///
 /// Called for every event, so it reads one table by its key; SQLite would plan a join with `run`
 /// again for each call.
@@ -70,16 +77,22 @@ pub(super) fn stopped_by(connection: &Connection, event: &Event) -> Result<Vec<R
     let runs = statement
         .query_map(params![event.key, event.event_type], |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
-    let mut active = Vec::new();
+    let mut stopped = Vec::new();
     for run in runs {
-        let mut statement = connection
-            .prepare_cached("SELECT state IN ('running', 'waiting') FROM run WHERE id = ?1")?;
-        let state: Option<bool> = statement.query_row([run], |row| row.get(0)).optional()?;
-        if state == Some(true) {
-            active.push(RunId(run));
+        let mut statement =
+            connection.prepare_cached("SELECT started_at, state FROM run WHERE id = ?1")?;
+        let mut rows = statement.query([run])?;
+        let Some(row) = rows.next()? else { continue };
+        let started = StartedRun {
+            started: Timestamp(row.get(0)?),
+            state: read_state(row.get_ref(1)?),
+            stop_event: Some(&event.event_type),
+        };
+        if started.is_stopped_by(&event.event_type) {
+            stopped.push(RunId(run));
         }
     }
-    Ok(active)
+    Ok(stopped)
 }
 
 /// Records the runs that a workflow started before it had a rule.

@@ -61,16 +61,3 @@ fn failed_unit_does_not_affect_the_others() {
     );
     assert!(store.commit(&units[1..2], &NOW).is_err());
 }
-
-#[test]
-fn failing_disk_is_tried_once_for_all_units() {
-    let fixture = Fixture::<Sqlite>::new();
-    let units = ["one", "two", "three"].map(|id| fixture.accept(Some(id), None));
-    let tries = std::cell::Cell::new(0);
-    let failed = commit_individually(&units, |_| {
-        tries.set(tries.get() + 1);
-        Err(Error(StoreError::Disk("disk I/O error".into())))
-    });
-    assert!(matches!(failed, Err(Error(StoreError::Disk(_)))));
-    assert_eq!(tries.get(), 1);
-}

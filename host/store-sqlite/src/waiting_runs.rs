@@ -13,6 +13,7 @@ use super::{
 };
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::{Calendar, CodeGroup};
+use promoflow_store::rules::waiting::{Turns, WaitingRun, ended_as_found, expired_before_taken};
 use promoflow_store::{
     AvailableCode, ClaimId, DUE_NOW, GrantedCode, Position, RunId, StagedWait, WaitFor,
     WaitOutcome, WakeReason,
@@ -86,23 +87,18 @@ pub(super) fn add_wait(
     }
 }
 
-/// Returns true if the run's wait is unchanged since its segment began: it has got nothing
-/// meanwhile, and the code that it took has not expired.
+/// Returns true if the run's wait is unchanged since its segment began.
 pub(super) fn is_unchanged(
     connection: &Connection,
     run: RunId,
     found: &WaitOutcome,
     now: Timestamp,
 ) -> Result<bool> {
-    if let WakeReason::Code(Some(taken)) = &found.reason
-        && taken.code.position.expires <= now
-    {
-        return Ok(false);
-    }
-    let served = !matches!(found.reason, WakeReason::TimedOut);
-    Ok(connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM run_wait WHERE run = ?1 AND is_served = ?2)")?
-        .query_row(params![run.0, served], |row| row.get(0))?)
+    let is_served = connection
+        .prepare_cached("SELECT is_served FROM run_wait WHERE run = ?1")?
+        .query_row([run.0], |row| row.get(0))
+        .optional()?;
+    Ok(ended_as_found(found, is_served, now))
 }
 
 /// The position of a run in the queue of a code group.
@@ -111,8 +107,8 @@ pub(super) struct QueuePosition {
     code_group: i64,
 }
 
-/// Ends a run's wait. A code that expired before the run's step took it remains claimed by the run,
-/// and no message of the run carries it. In that case, returns the position for a further wait.
+/// Ends a run's wait. If the code that it got expired before its step took it, records that, and
+/// returns the position for a further wait.
 pub(super) fn end_wait(
     connection: &Connection,
     run: RunId,
@@ -121,23 +117,26 @@ pub(super) fn end_wait(
 ) -> Result<Option<QueuePosition>> {
     let mut position = None;
     if resumed.reason == WakeReason::Code(None) {
-        let expired = connection
+        let granted = connection
             .prepare_cached(
-                "INSERT INTO expired_grant (claim, created_at)
-                 SELECT claim.id, ?2 FROM run_wait JOIN claim ON claim.id = run_wait.claim
-                 WHERE run_wait.run = ?1 AND claim.expires_at <= ?2",
+                "SELECT run_wait.id, run_wait.code_group, claim.id, claim.expires_at
+                 FROM run_wait JOIN claim ON claim.id = run_wait.claim WHERE run_wait.run = ?1",
             )?
-            .execute(params![run.0, now.0])?;
-        if expired > 0 {
-            position = connection
-                .prepare_cached("SELECT id, code_group FROM run_wait WHERE run = ?1")?
-                .query_row([run.0], |row| {
-                    Ok(QueuePosition {
-                        id: row.get(0)?,
-                        code_group: row.get(1)?,
-                    })
-                })
-                .optional()?;
+            .query_row([run.0], |row| {
+                let position = QueuePosition {
+                    id: row.get(0)?,
+                    code_group: row.get(1)?,
+                };
+                Ok((position, ClaimId(row.get(2)?), Timestamp(row.get(3)?)))
+            })
+            .optional()?;
+        if let Some((granted_at, claim, expires)) = granted
+            && expired_before_taken(resumed, expires, now)
+        {
+            connection
+                .prepare_cached("INSERT INTO expired_grant (claim, created_at) VALUES (?1, ?2)")?
+                .execute(params![claim.0, now.0])?;
+            position = Some(granted_at);
         }
     }
     delete_wait(connection, run)?;
@@ -250,8 +249,8 @@ pub(super) fn serve_waiting_runs(connection: &Connection, now: Timestamp) -> Res
     Ok(())
 }
 
-/// A run that waits for a code.
-struct WaitingRun {
+/// The row of a run that waits for a code.
+struct WaitingRow {
     id: i64,
     run: i64,
     step: String,
@@ -260,8 +259,8 @@ struct WaitingRun {
     days: u32,
     contact: String,
     keeps_code: bool,
-    /// The claim that its contact kept when it asked, or 0 if there was none.
-    kept_claim: i64,
+    /// The claim that its contact kept when it asked.
+    found: Option<ClaimId>,
 }
 
 /// Gives the codes of a code group to waiting runs, or only to `only`.
@@ -273,7 +272,7 @@ fn serve_code_group(
     now: Timestamp,
 ) -> Result<()> {
     // Even without codes, a new run's contact may have got a code in another of its runs.
-    let any = next_available(connection, code_group, calendar.expiry_needed(now, 0).0)?.is_some();
+    let any = next_available(connection, code_group, calendar.expiry_needed(now, 0))?.is_some();
     if !any && only.is_none() {
         return Ok(());
     }
@@ -286,12 +285,11 @@ fn serve_code_group(
          ORDER BY run_wait.id",
     )?;
     let mut rows = waiting.query(params![code_group, only.map(|run| run.0)])?;
-    // No code is available for this expiry, so neither for later ones.
-    let mut none_from = i64::MAX;
+    let mut turns = Turns::new(now);
     while let Some(row) = rows.next()? {
         let run = RunId(row.get(1)?);
-        let waiting_run = match read_waiter(row) {
-            Ok(waiting_run) => waiting_run,
+        let row = match read_waiting(row) {
+            Ok(row) => row,
             // Only this run fails; those behind it get the codes.
             Err(error @ Error(StoreError::Damaged { .. })) => {
                 tracing::error!("run {run} fails: {error}");
@@ -301,28 +299,32 @@ fn serve_code_group(
             }
             Err(error) => return Err(error),
         };
-        if waiting_run.keeps_code && has_newer_code(connection, &waiting_run, code_group)? {
-            // The contact got a code in another run, which this run can use, too.
-            mark_served(connection, &waiting_run, None)?;
+        let waiting_run = WaitingRun {
+            needed: calendar.expiry_needed(now, row.days),
+            keeps_code: row.keeps_code,
+            found: row.found,
+        };
+        if row.keeps_code && waiting_run.shares(kept_claim(connection, &row.contact, code_group)?) {
+            mark_served(connection, &row, None)?;
             continue;
         }
-        let needed = calendar.expiry_needed(now, waiting_run.days).0;
-        if needed >= none_from {
+        if !turns.may_get(waiting_run.needed) {
             continue;
         }
-        match next_available(connection, code_group, needed)? {
-            Some(code) => grant_code(connection, &waiting_run, code_group, &code, now)?,
-            None => none_from = needed,
+        match next_available(connection, code_group, waiting_run.needed)? {
+            Some(code) => grant_code(connection, &row, code_group, &code, now)?,
+            None => turns.none_for(waiting_run.needed),
         }
-        if none_from <= now.0 + 1 {
+        if turns.are_over() {
             return Ok(());
         }
     }
     Ok(())
 }
 
-fn read_waiter(row: &Row<'_>) -> Result<WaitingRun> {
-    Ok(WaitingRun {
+fn read_waiting(row: &Row<'_>) -> Result<WaitingRow> {
+    let found: i64 = row.get(8)?;
+    Ok(WaitingRow {
         id: row.get(0)?,
         run: row.get(1)?,
         step: row.get(2)?,
@@ -331,39 +333,28 @@ fn read_waiter(row: &Row<'_>) -> Result<WaitingRun> {
         days: row.get(5)?,
         contact: row.get(6)?,
         keeps_code: row.get(7)?,
-        kept_claim: row.get(8)?,
+        found: (found != 0).then_some(ClaimId(found)),
     })
 }
 
-/// Returns true if the contact keeps a code of the code group that is newer than the wait.
-fn has_newer_code(
-    connection: &Connection,
-    waiting_run: &WaitingRun,
-    code_group: i64,
-) -> Result<bool> {
+/// Returns the claim of the code that a contact keeps.
+fn kept_claim(connection: &Connection, contact: &str, code_group: i64) -> Result<Option<ClaimId>> {
     Ok(connection
-        .prepare_cached(
-            "SELECT EXISTS (
-                 SELECT 1 FROM contact_code JOIN claim ON claim.id = contact_code.claim
-                 WHERE contact_code.contact = ?1 AND contact_code.code_group = ?2
-                     AND claim.id > ?3)",
-        )?
-        .query_row(
-            params![waiting_run.contact, code_group, waiting_run.kept_claim],
-            |row| row.get(0),
-        )?)
+        .prepare_cached("SELECT claim FROM contact_code WHERE contact = ?1 AND code_group = ?2")?
+        .query_row(params![contact, code_group], |row| row.get(0).map(ClaimId))
+        .optional()?)
 }
 
 fn next_available(
     connection: &Connection,
     code_group: i64,
-    needed: i64,
+    needed: Timestamp,
 ) -> Result<Option<AvailableCode>> {
     let mut statement = connection.prepare_cached(
         "SELECT expires_at, code_id, code FROM available_code
          WHERE code_group = ?1 AND expires_at >= ?2 ORDER BY expires_at, code_id",
     )?;
-    let mut rows = statement.query(params![code_group, needed])?;
+    let mut rows = statement.query(params![code_group, needed.0])?;
     while let Some(row) = rows.next()? {
         if let Some(code) = skip_damaged(read_available(row))? {
             return Ok(Some(code));
@@ -374,45 +365,41 @@ fn next_available(
 
 fn grant_code(
     connection: &Connection,
-    waiting_run: &WaitingRun,
+    row: &WaitingRow,
     code_group: i64,
     code: &AvailableCode,
     now: Timestamp,
 ) -> Result<()> {
     take_available(connection, code_group, code.position)?;
     connection.prepare_cached(INSERT_CLAIM)?.execute(params![
-        waiting_run.run,
-        waiting_run.step,
-        waiting_run.visit,
-        waiting_run.ordinal,
+        row.run,
+        row.step,
+        row.visit,
+        row.ordinal,
         code_group,
         code.position.expires.0,
         code.position.id,
         code.code,
-        waiting_run.contact,
+        row.contact,
         now.0,
     ])?;
     let claim = ClaimId(connection.last_insert_rowid());
-    if waiting_run.keeps_code {
+    if row.keeps_code {
         connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO contact_code (contact, code_group, claim)
                  VALUES (?1, ?2, ?3)",
             )?
-            .execute(params![waiting_run.contact, code_group, claim.0])?;
+            .execute(params![row.contact, code_group, claim.0])?;
     }
-    mark_served(connection, waiting_run, Some(claim))
+    mark_served(connection, row, Some(claim))
 }
 
-fn mark_served(
-    connection: &Connection,
-    waiting_run: &WaitingRun,
-    claim: Option<ClaimId>,
-) -> Result<()> {
+fn mark_served(connection: &Connection, row: &WaitingRow, claim: Option<ClaimId>) -> Result<()> {
     connection
         .prepare_cached("UPDATE run_wait SET is_served = 1, claim = ?2 WHERE id = ?1")?
-        .execute(params![waiting_run.id, claim.map(|claim| claim.0)])?;
-    make_due(connection, waiting_run.run)
+        .execute(params![row.id, claim.map(|claim| claim.0)])?;
+    make_due(connection, row.run)
 }
 
 fn make_due(connection: &Connection, run: i64) -> Result<()> {

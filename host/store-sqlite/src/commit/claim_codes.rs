@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use super::{Abort, CommitTx, cached_statement, reuse};
 use crate::{Result, codes};
 use promoflow_model::pool::CodeGroup;
+use promoflow_store::rules::runs::keeps_effects;
 use promoflow_store::{Exhausted, Segment, SegmentEnd, StagedClaim, Stale};
 
 impl CommitTx<'_> {
@@ -16,9 +17,9 @@ impl CommitTx<'_> {
         let commits = segments
             .clone()
             .filter(|one| !matches!(one.end, SegmentEnd::Retry { .. }));
-        for segment in segments.clone().filter(|one| keeps_effects(one)) {
+        for segment in segments.clone().filter(|one| keeps_effects(&one.end)) {
             for reuse in &segment.reuses {
-                if !reuse::holds(self.connection, reuse, self.now)? {
+                if !reuse::is_valid(self.connection, reuse, self.now)? {
                     return Err(Abort::Stale(Stale::Reuse));
                 }
             }
@@ -95,12 +96,8 @@ impl CommitTx<'_> {
 
 /// Returns the codes that a segment takes; empty if none of its staged effects are kept.
 pub(super) fn claims_to_take(segment: &Segment) -> &[StagedClaim] {
-    match keeps_effects(segment) {
+    match keeps_effects(&segment.end) {
         true => &segment.claims,
         false => &[],
     }
-}
-
-fn keeps_effects(segment: &Segment) -> bool {
-    matches!(segment.end, SegmentEnd::Completed | SegmentEnd::Wait { .. })
 }

@@ -3,9 +3,11 @@
 use rusqlite::{Connection, params};
 
 use super::{Abort, CommitTx, cached_statement};
-use crate::{Result, alternatives, attempts, damaged, release, retry_states, reuse, waiting_runs};
+use crate::{Result, alternatives, damaged, release, retry_states, reuse, waiting_runs};
+use promoflow_model::clock::Timestamp;
+use promoflow_store::rules::deliveries;
 use promoflow_store::{
-    ClaimId, DeliveryId, RunId, Segment, SegmentEnd, StagedClaim, StagedDelivery,
+    ClaimId, DeliveryId, DeliveryState, RunId, Segment, SegmentEnd, StagedClaim, StagedDelivery,
 };
 
 /// Records a claim.
@@ -115,14 +117,11 @@ impl CommitTx<'_> {
         segment: u32,
         delivery: &StagedDelivery,
     ) -> Result<(), Abort> {
-        let mut expires = delivery.expires.0;
-        if segment > 0
-            && let Some(earlier) = earliest_carried_expiry(self.connection, run, delivery)?
-        {
-            expires = expires.min(earlier);
-        }
-        // A delivery that cannot begin before it expires fails now, not when it becomes due.
-        let too_late = (expires <= delivery.due.0.max(self.now.0)).then_some(attempts::TOO_LATE);
+        let earlier = match segment {
+            0 => None,
+            _ => earliest_carried_expiry(self.connection, run, delivery)?,
+        };
+        let new = deliveries::begin(delivery.due, delivery.expires, earlier, self.now);
         cached_statement(
             &mut self.statements.delivery,
             self.connection,
@@ -140,13 +139,13 @@ impl CommitTx<'_> {
             delivery.address,
             delivery.message,
             alternatives::content_json(run, &delivery.content)?,
-            match too_late {
-                None => "pending",
-                Some(_) => "failed",
-            },
-            too_late.is_none().then_some(delivery.due.0),
-            expires,
-            too_late,
+            <&str>::from(match new.error {
+                None => DeliveryState::Pending,
+                Some(_) => DeliveryState::Failed,
+            }),
+            new.due.map(|due| due.0),
+            new.expires.0,
+            new.error,
             self.now.0,
             delivery.hours.map(|hours| hours.to_string()),
         ])?;
@@ -163,7 +162,7 @@ fn earliest_carried_expiry(
     connection: &Connection,
     run: RunId,
     delivery: &StagedDelivery,
-) -> Result<Option<i64>> {
+) -> Result<Option<Timestamp>> {
     let mut statement = connection.prepare_cached(
         "SELECT expires_at, code FROM claim
          WHERE (run = ?1 OR id IN (SELECT claim FROM code_reuse WHERE run = ?1))
@@ -174,7 +173,7 @@ fn earliest_carried_expiry(
     while let Some(row) = rows.next()? {
         let code: String = row.get(1)?;
         if delivery.contains_code(&code) {
-            return Ok(Some(row.get(0)?));
+            return Ok(Some(Timestamp(row.get(0)?)));
         }
     }
     Ok(None)

@@ -14,17 +14,17 @@ use serde_json::{Map, Value};
 use claim_codes::claims_to_take;
 pub(super) use effects::INSERT_CLAIM;
 
-use super::run_state::RunUpdate;
 use super::{
-    CodeGroupIds, Error, Failpoint, Result, SqliteStore, StoreResult, attempts,
-    commit_individually, contacts, damaged, failpoint, number_setting, release, reuse, start_rules,
-    traces, unreadable, waiting_runs,
+    CodeGroupIds, Error, Failpoint, Result, SqliteStore, StoreResult, attempts, contacts, damaged,
+    failpoint, number_setting, release, reuse, start_rules, traces, unreadable, waiting_runs,
 };
 use promoflow_model::clock::{Clock, Timestamp};
 use promoflow_model::event::Event;
+use promoflow_store::rules::batch;
+use promoflow_store::rules::runs::{self, RunAfter};
 use promoflow_store::{
     AcceptEvent, CommitReply, CommitStore, CommitUnit, EventRowId, RunId, Segment, SegmentEnd,
-    Stale, StoreError, WorkflowVersionId,
+    Stale, WorkflowVersionId,
 };
 
 /// Commits units. Returns the replies, and true if codes went back to the pool.
@@ -240,7 +240,7 @@ impl CommitTx<'_> {
         workflow: WorkflowVersionId,
         segment: Option<&Segment>,
     ) -> Result<RunId, Abort> {
-        let update = RunUpdate::after(segment, self.now)?;
+        let after = runs::after(segment, self.now);
         cached_statement(
             &mut self.statements.run,
             self.connection,
@@ -252,15 +252,15 @@ impl CommitTx<'_> {
             event.0,
             workflow.0,
             self.config,
-            <&str>::from(update.state),
-            update.advance,
-            update.step.unwrap_or(0),
-            update.attempt,
-            update.due,
-            update.data,
-            update.error,
+            <&str>::from(after.state),
+            after.is_segment_finished,
+            after.step.unwrap_or(0),
+            after.attempt,
+            after.due.map(|due| due.0),
+            data_json(&after)?,
+            after.error,
             self.now.0,
-            update.finished,
+            after.finished.map(|finished| finished.0),
         ])?;
         let run = RunId(self.connection.last_insert_rowid());
         if let Some(segment) = segment {
@@ -280,7 +280,7 @@ impl CommitTx<'_> {
             return Err(Abort::Stale(Stale::Run));
         }
         self.take_codes(std::iter::once(segment))?;
-        let update = RunUpdate::after(Some(segment), self.now)?;
+        let after = runs::after(Some(segment), self.now);
         let changed = self
             .connection
             .prepare_cached(
@@ -292,14 +292,14 @@ impl CommitTx<'_> {
             .execute(params![
                 run.0,
                 number,
-                <&str>::from(update.state),
-                update.advance,
-                update.step,
-                update.attempt,
-                update.due,
-                update.data,
-                update.error,
-                update.finished,
+                <&str>::from(after.state),
+                after.is_segment_finished,
+                after.step,
+                after.attempt,
+                after.due.map(|due| due.0),
+                data_json(&after)?,
+                after.error,
+                after.finished.map(|finished| finished.0),
             ])?;
         if changed == 0 {
             for claim in claims_to_take(segment) {
@@ -312,34 +312,31 @@ impl CommitTx<'_> {
     }
 }
 
+/// Serialises the values of a run after a segment.
+fn data_json(after: &RunAfter<'_>) -> Result<Option<String>> {
+    let data = after.data.map(serde_json::to_string).transpose();
+    data.map_err(|error| damaged("the values of a run", error))
+}
+
 impl CommitStore for SqliteStore {
     fn commit(&self, units: &[CommitUnit], clock: &dyn Clock) -> StoreResult<Vec<CommitReply>> {
-        let commit_units = |units: &[CommitUnit]| {
-            self.write(|connection, code_groups| {
+        let commit_units = |units: &[CommitUnit]| -> StoreResult<Vec<CommitReply>> {
+            let (replies, released) = self.write(|connection, code_groups| {
                 let done = commit(connection, code_groups, units, clock.now())?;
                 failpoint::pass(Failpoint::InsideCommit);
                 Ok(done)
-            })
-            .map(|(replies, released)| {
-                if released {
-                    self.pool_changed();
-                }
-                replies
-            })
+            })?;
+            if released {
+                self.pool_changed();
+            }
+            Ok(replies)
         };
-        Ok(match commit_units(units) {
-            Err(
-                error @ Error(
-                    StoreError::Engine(_) | StoreError::Disk(_) | StoreError::Damaged { .. },
-                ),
-            ) if units.len() > 1 => {
-                // One of the units cannot be committed, for whatever reason; committed
-                // individually, only that one fails. A failing disk may serve the units before it
-                // fails again.
+        match commit_units(units) {
+            Err(error) if units.len() > 1 && batch::may_commit_some(&error) => {
                 tracing::warn!("the batch failed and is committed unit by unit: {error}");
-                commit_individually(units, commit_units)
+                batch::commit_individually(units, commit_units)
             }
             other => other,
-        }?)
+        }
     }
 }

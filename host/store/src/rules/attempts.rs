@@ -4,20 +4,12 @@ use std::borrow::Cow;
 
 use promoflow_model::clock::Timestamp;
 
+use super::alternatives::NextAlternative;
 use crate::AttemptOutcome;
 
 /// The reason why a rejected delivery must not switch to an alternative.
 const AMBIGUOUS: &str =
     "an earlier attempt may have reached the contact, so no alternative is tried";
-
-/// What an engine knows of the alternatives of a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Alternatives {
-    /// True if there is another alternative after the current one.
-    pub has_next: bool,
-    /// True if an attempt was ambiguous: it may have reached the contact.
-    pub any_ambiguous: bool,
-}
 
 /// The change of a delivery after an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +28,10 @@ pub enum DeliveryChange<'e> {
         /// The error.
         error: Cow<'e, str>,
     },
-    /// It switches to its next alternative, due at once.
+    /// It switches to another alternative, due at once.
     Switch {
+        /// The number of the alternative.
+        to: u32,
         /// The error.
         error: &'e str,
     },
@@ -46,9 +40,9 @@ pub enum DeliveryChange<'e> {
 }
 
 /// Returns what the end of the present attempt changes of its delivery; the start of an attempt that
-/// [was not made](AttemptOutcome::was_attempted) is undone as well. The contact must not get
-/// the message twice, so no alternative follows an ambiguous attempt.
-pub fn delivery_after(outcome: &AttemptOutcome, alternatives: Alternatives) -> DeliveryChange<'_> {
+/// [was not made](AttemptOutcome::was_attempted) is undone as well. `next`: what comes after the
+/// current alternative; it only matters after a permanent failure.
+pub fn delivery_after(outcome: &AttemptOutcome, next: NextAlternative) -> DeliveryChange<'_> {
     match outcome {
         AttemptOutcome::Delivered => DeliveryChange::Deliver,
         AttemptOutcome::RetryableFailure { error, due, .. }
@@ -58,46 +52,35 @@ pub fn delivery_after(outcome: &AttemptOutcome, alternatives: Alternatives) -> D
         AttemptOutcome::RetriesExhausted { error, .. } => DeliveryChange::Fail {
             error: error.into(),
         },
-        AttemptOutcome::PermanentFailure { error } => {
-            match (alternatives.has_next, alternatives.any_ambiguous) {
-                (true, false) => DeliveryChange::Switch { error },
-                (true, true) => DeliveryChange::Fail {
-                    error: format!("{error}; {AMBIGUOUS}").into(),
-                },
-                (false, _) => DeliveryChange::Fail {
-                    error: error.into(),
-                },
-            }
-        }
+        AttemptOutcome::PermanentFailure { error } => match next {
+            NextAlternative::Try(to) => DeliveryChange::Switch { to, error },
+            NextAlternative::Withheld => DeliveryChange::Fail {
+                error: format!("{error}; {AMBIGUOUS}").into(),
+            },
+            NextAlternative::None => DeliveryChange::Fail {
+                error: error.into(),
+            },
+        },
         AttemptOutcome::NotStarted => DeliveryChange::Keep,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::NextAlternative::{None, Try, Withheld};
     use super::*;
-
-    fn after(outcome: &AttemptOutcome, has_next: bool, any_ambiguous: bool) -> DeliveryChange<'_> {
-        delivery_after(
-            outcome,
-            Alternatives {
-                has_next,
-                any_ambiguous,
-            },
-        )
-    }
 
     #[test]
     fn switches_only_after_permanent_failures_that_reached_nobody() {
         let error = || "no".to_owned();
         let refused = AttemptOutcome::PermanentFailure { error: error() };
         assert_eq!(
-            after(&refused, true, false),
-            DeliveryChange::Switch { error: "no" }
+            delivery_after(&refused, Try(2)),
+            DeliveryChange::Switch { to: 2, error: "no" }
         );
         let failed = DeliveryChange::Fail { error: "no".into() };
-        assert_eq!(after(&refused, false, false), failed);
-        let DeliveryChange::Fail { error: why } = after(&refused, true, true) else {
+        assert_eq!(delivery_after(&refused, None), failed);
+        let DeliveryChange::Fail { error: why } = delivery_after(&refused, Withheld) else {
             panic!("an ambiguous attempt was followed by an alternative")
         };
         assert!(why.starts_with("no; "), "{why}");
@@ -105,7 +88,7 @@ mod tests {
             error: error(),
             ambiguous: false,
         };
-        assert_eq!(after(&exhausted, true, false), failed);
+        assert_eq!(delivery_after(&exhausted, Try(1)), failed);
     }
 
     #[test]
@@ -118,11 +101,11 @@ mod tests {
             due: Timestamp(5),
             error: "no password",
         };
-        assert_eq!(after(&held, true, false), retried);
-        let kept = after(&AttemptOutcome::NotStarted, true, true);
+        assert_eq!(delivery_after(&held, Try(1)), retried);
+        let kept = delivery_after(&AttemptOutcome::NotStarted, Withheld);
         assert_eq!(kept, DeliveryChange::Keep);
         assert_eq!(
-            after(&AttemptOutcome::Delivered, true, true),
+            delivery_after(&AttemptOutcome::Delivered, Withheld),
             DeliveryChange::Deliver
         );
     }

@@ -5,12 +5,26 @@
 //!
 //! | module | decides |
 //! | --- | --- |
+//! | [`actions`] | what an operator's action on a run or a delivery does |
+//! | [`alternatives`] | which alternative of a delivery is tried |
 //! | [`attempts`] | what the end of an attempt does to its delivery |
+//! | [`batch`] | how units are committed if their batch cannot be |
+//! | [`deliveries`] | how a staged delivery begins |
 //! | [`release`] | whether a code may return to the pool |
-//! | [`starts`] | whether an event may start a workflow |
+//! | [`reuse`] | whether a contact's code may be reused, and what is recorded |
+//! | [`runs`] | what a segment does to its run |
+//! | [`starts`] | whether an event may start a workflow, and which runs it stops |
 //! | [`upload`] | what a row of an upload may change |
+//! | [`waiting`] | which waiting run gets a code, and when a wait is over |
 
+pub mod actions;
+pub mod alternatives;
 pub mod attempts;
+pub mod batch;
+pub mod deliveries;
 pub mod release;
+pub mod reuse;
+pub mod runs;
 pub mod starts;
 pub mod upload;
+pub mod waiting;

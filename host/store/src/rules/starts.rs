@@ -1,9 +1,29 @@
-//! Start rules: how often a workflow starts for one event key.
+//! Start and stop rules: how often a workflow starts for one event key, and which events stop its
+//! runs.
 
 use promoflow_model::clock::Timestamp;
 use promoflow_model::workflow::Repeat;
 
-use crate::StartRule;
+use super::runs::is_active;
+use crate::{RunState, StartRule};
+
+/// A run that was started under a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StartedRun<'r> {
+    /// When it started.
+    pub started: Timestamp,
+    /// Its state.
+    pub state: RunState,
+    /// The type of the event that stops it, as the rule said when it started.
+    pub stop_event: Option<&'r str>,
+}
+
+impl StartedRun<'_> {
+    /// Returns true if an event of this type, about the run's event key, stops the run.
+    pub fn is_stopped_by(&self, event_type: &str) -> bool {
+        is_active(self.state) && self.stop_event == Some(event_type)
+    }
+}
 
 /// The earlier starts of a workflow for one event key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,6 +34,16 @@ pub struct PastStarts {
     pub last: Option<Timestamp>,
     /// True if one of them is active and the event does not stop it.
     pub is_any_active: bool,
+}
+
+impl PastStarts {
+    /// Adds a run of the workflow for the event key; `event_type`: the type of the event that is to
+    /// start another one. A run that the event stops does not count as active.
+    pub fn add(&mut self, run: &StartedRun<'_>, event_type: &str) {
+        self.runs += 1;
+        self.last = self.last.max(Some(run.started));
+        self.is_any_active |= is_active(run.state) && !run.is_stopped_by(event_type);
+    }
 }
 
 /// Returns why an event may not start a run now, as text for the author; `None` if it may.
@@ -85,5 +115,65 @@ mod tests {
             ..PAST
         };
         assert!(!blocks(&skips, ended, 0));
+    }
+
+    #[test]
+    fn p5_past_starts_count_every_run_and_the_active_ones_that_the_event_does_not_stop() {
+        use RunState::{Cancelled, Completed, Failed, Running, Waiting};
+        let mut all = PastStarts::default();
+        for (state, stop_event, is_active) in [
+            (Running, None, true),
+            (Waiting, Some("bought"), true),
+            (Waiting, Some("birthday"), false),
+            (Running, Some("birthday"), false),
+            (Completed, None, false),
+            (Failed, None, false),
+            (Cancelled, Some("bought"), false),
+        ] {
+            let run = StartedRun {
+                started: Timestamp(1_000),
+                state,
+                stop_event,
+            };
+            let mut past = PastStarts::default();
+            past.add(&run, "birthday");
+            let expected = PastStarts {
+                is_any_active: is_active,
+                ..PAST
+            };
+            assert_eq!(past, expected, "{run:?}");
+            all.add(&run, "birthday");
+        }
+        let earlier = StartedRun {
+            started: Timestamp(500),
+            state: Completed,
+            stop_event: None,
+        };
+        all.add(&earlier, "birthday");
+        assert_eq!((all.runs, all.last), (8, Some(Timestamp(1_000))));
+        assert!(all.is_any_active);
+    }
+
+    #[test]
+    fn an_event_stops_active_runs_that_started_with_it_as_their_stop_event() {
+        for state in [
+            RunState::Running,
+            RunState::Waiting,
+            RunState::Completed,
+            RunState::Failed,
+            RunState::Cancelled,
+        ] {
+            let run = |stop_event| StartedRun {
+                started: Timestamp(0),
+                state,
+                stop_event,
+            };
+            assert_eq!(
+                run(Some("bought")).is_stopped_by("bought"),
+                is_active(state)
+            );
+            assert!(!run(Some("bought")).is_stopped_by("other"));
+            assert!(!run(None).is_stopped_by("bought"));
+        }
     }
 }
