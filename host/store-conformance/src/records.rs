@@ -78,12 +78,24 @@ pub fn alerts_and_notifications<H: Harness>() {
         webhook: "ops".into(),
         event: "{}".into(),
     };
-    store
-        .save_alert(&alert, std::slice::from_ref(&notification))
-        .unwrap();
+    let save = |alert: &Alert, previous: Option<&Alert>| {
+        let notifications = std::slice::from_ref(&notification);
+        store.save_alert(alert, previous, notifications).unwrap()
+    };
+    assert!(save(&alert, None));
     assert_eq!(store.alerts().unwrap(), std::slice::from_ref(&alert));
+    let raised = alert.clone();
     alert.raised = false;
-    store.save_alert(&alert, &[notification]).unwrap();
+    assert!(save(&alert, Some(&raised)));
+    assert_eq!(store.alerts().unwrap(), std::slice::from_ref(&alert));
+    // As from a process that read the alert before it was changed.
+    let again = Alert {
+        sequence: 2,
+        ..raised.clone()
+    };
+    for previous in [None, Some(&raised)] {
+        assert!(!save(&again, previous));
+    }
     assert_eq!(store.alerts().unwrap(), [alert]);
 
     let due = |now| store.due_notifications("ops", now, 10).unwrap();

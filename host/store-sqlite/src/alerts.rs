@@ -55,7 +55,8 @@ fn read(row: &Row<'_>) -> Result<Alert> {
     })
 }
 
-pub(super) fn put(connection: &Connection, alert: &Alert) -> Result<()> {
+/// Stores an alert in place of `previous`. Returns false if that is not the stored one any more.
+fn replace(connection: &Connection, alert: &Alert, previous: Option<&Alert>) -> Result<bool> {
     let Subject {
         kind,
         code_group,
@@ -63,24 +64,49 @@ pub(super) fn put(connection: &Connection, alert: &Alert) -> Result<()> {
     } = &alert.subject;
     let params = serde_json::to_string(&alert.params)
         .map_err(|error| damaged("the parameters of an alert", error))?;
-    connection
-        .prepare_cached(
-            "INSERT OR REPLACE INTO alert
-                 (kind, type, discount, level, raised, sequence, is_notified, params, changed_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?
-        .execute(params![
-            kind.name(),
-            code_group.code_type,
-            code_group.discount,
-            level.name(),
-            alert.raised,
-            alert.sequence,
-            alert.notified,
-            params,
-            alert.at.0,
-        ])?;
-    Ok(())
+    let stored = match previous {
+        None => connection
+            .prepare_cached(
+                "INSERT INTO alert
+                     (kind, type, discount, level, raised, sequence, is_notified, params, changed_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![
+                kind.name(),
+                code_group.code_type,
+                code_group.discount,
+                level.name(),
+                alert.raised,
+                alert.sequence,
+                alert.notified,
+                params,
+                alert.at.0,
+            ])?,
+        Some(previous) => connection
+            .prepare_cached(
+                "UPDATE alert
+                 SET raised = ?5, sequence = ?6, is_notified = ?7, params = ?8, changed_at = ?9
+                 WHERE kind = ?1 AND type = ?2 AND discount = ?3 AND level = ?4
+                     AND raised = ?10 AND sequence = ?11 AND is_notified = ?12
+                     AND changed_at = ?13",
+            )?
+            .execute(params![
+                kind.name(),
+                code_group.code_type,
+                code_group.discount,
+                level.name(),
+                alert.raised,
+                alert.sequence,
+                alert.notified,
+                params,
+                alert.at.0,
+                previous.raised,
+                previous.sequence,
+                previous.notified,
+                previous.at.0,
+            ])?,
+    };
+    Ok(stored == 1)
 }
 
 /// Returns every code group that ever had a code.
@@ -124,12 +150,20 @@ impl AlertStore for SqliteStore {
         Ok(self.read(load_all)?)
     }
 
-    fn save_alert(&self, alert: &Alert, notifications: &[NewNotification]) -> StoreResult<()> {
+    fn save_alert(
+        &self,
+        alert: &Alert,
+        previous: Option<&Alert>,
+        notifications: &[NewNotification],
+    ) -> StoreResult<bool> {
         Ok(self.write(|connection, _| {
-            for notification in notifications {
-                notifications::put(connection, notification, alert.at)?;
+            let stored = replace(connection, alert, previous)?;
+            if stored {
+                for notification in notifications {
+                    notifications::put(connection, notification, alert.at)?;
+                }
             }
-            put(connection, alert)
+            Ok(stored)
         })?)
     }
 

@@ -45,8 +45,10 @@ pub(super) struct AlertMonitor {
     installation: String,
     /// The last claim that was checked.
     mark: ClaimId,
-    /// The stored alerts, once this process is the executor: no other process writes them then.
+    /// The stored alerts; `None` if they are to be read.
     alerts: Option<HashMap<Subject, Alert>>,
+    /// True if another process has changed an alert since they were read.
+    is_outdated: bool,
     /// The pool's generation at the last full evaluation, and the time of the next one.
     generation: Option<u64>,
     next_full_evaluation: Instant,
@@ -107,6 +109,7 @@ impl AlertMonitor {
             installation: store.installation()?,
             mark: lookback_start(&**store)?,
             alerts: None,
+            is_outdated: false,
             generation: None,
             // A short-lived process makes no full evaluation.
             next_full_evaluation: Instant::now() + POLL_INTERVAL,
@@ -169,23 +172,55 @@ impl AlertMonitor {
             }
             Ok(())
         })();
-        for alert in alerts.values_mut().filter(|alert| !alert.notified) {
-            self.send_event(shared, alert)?;
+        let pending = alerts.values().filter(|alert| !alert.notified);
+        for alert in pending.cloned().collect::<Vec<_>>() {
+            self.send_event(shared, alert, &mut alerts)?;
         }
-        self.alerts = Some(alerts);
+        if !std::mem::take(&mut self.is_outdated) {
+            self.alerts = Some(alerts);
+        }
         judged
     }
 
+    /// Stores an alert in place of the one that was read. Returns false if another process has
+    /// changed that one; the alerts are then read again before the next evaluation.
+    fn save(
+        &mut self,
+        shared: &Shared,
+        alert: Alert,
+        notifications: &[NewNotification],
+        alerts: &mut HashMap<Subject, Alert>,
+    ) -> Result<bool> {
+        let previous = alerts.get(&alert.subject);
+        let stored = shared
+            .parts
+            .store
+            .save_alert(&alert, previous, notifications)?;
+        if stored {
+            alerts.insert(alert.subject.clone(), alert);
+        } else {
+            self.is_outdated = true;
+        }
+        Ok(stored)
+    }
+
     /// Clears alerts whose rule was removed. If the rule is added again, its alert is raised again.
-    fn clear_removed(&self, shared: &Shared, alerts: &mut HashMap<Subject, Alert>) -> Result<()> {
+    fn clear_removed(
+        &mut self,
+        shared: &Shared,
+        alerts: &mut HashMap<Subject, Alert>,
+    ) -> Result<()> {
         let gone = alerts
-            .values_mut()
+            .values()
             .filter(|one| one.raised && self.rules.rule_for(&one.subject).is_none());
-        for alert in gone {
-            alert.raised = false;
-            alert.notified = true;
-            alert.at = shared.parts.clock.now();
-            shared.parts.store.save_alert(alert, &[])?;
+        for alert in gone.cloned().collect::<Vec<_>>() {
+            let cleared = Alert {
+                raised: false,
+                notified: true,
+                at: shared.parts.clock.now(),
+                ..alert
+            };
+            self.save(shared, cleared, &[], alerts)?;
         }
         Ok(())
     }
@@ -241,13 +276,14 @@ impl AlertMonitor {
                     notified: !raised || silent,
                     params: event_params(&rule, &subject, counted, days_left),
                     at: now,
-                    subject: subject.clone(),
+                    subject,
                 };
-                store.save_alert(&alert, &[])?;
-                if raised && !silent {
+                let raised = (raised && !silent).then(|| alert.clone());
+                if self.save(shared, alert, &[], alerts)?
+                    && let Some(alert) = raised
+                {
                     shared.parts.observers.alert_raised(&alert);
                 }
-                alerts.insert(subject, alert);
             }
         }
         Ok(())
@@ -272,37 +308,48 @@ impl AlertMonitor {
 
     /// Sends the event of an alert and waits until it is stored. If that fails, the next check
     /// sends it again.
-    fn send_event(&self, shared: &Arc<Shared>, alert: &mut Alert) -> Result<()> {
-        let event = match alert.event(&self.installation).checked() {
-            Ok(event) => event,
+    fn send_event(
+        &mut self,
+        shared: &Arc<Shared>,
+        mut alert: Alert,
+        alerts: &mut HashMap<Subject, Alert>,
+    ) -> Result<()> {
+        let mut notifications = Vec::new();
+        match alert.event(&self.installation).checked() {
             Err(error) => {
                 tracing::error!("invalid alert event: {error}");
                 alert.notified = true;
-                return shared.parts.store.save_alert(alert, &[]);
             }
-        };
-        let mut notifications = self.notifications(alert, &event);
-        let event = Box::new(event);
-        let (answer, answered) = channel();
-        let answer = Box::new(move |receipt| {
-            let _gone = answer.send(receipt);
-        });
-        shared.submit(Task::Event { event, answer });
-        match answered.recv() {
-            Ok(Ok(_)) => alert.notified = true,
-            // Another event has this id: the next check uses the next one.
-            Ok(Err(SubmitError::Conflict(id))) => {
-                tracing::error!("the id of an alert event is already used by another event: {id}");
-                alert.sequence += 1;
-                notifications.clear();
+            Ok(event) => {
+                let for_webhooks = self.notifications(&alert, &event);
+                let event = Box::new(event);
+                let (answer, answered) = channel();
+                let answer = Box::new(move |receipt| {
+                    let _gone = answer.send(receipt);
+                });
+                shared.submit(Task::Event { event, answer });
+                match answered.recv() {
+                    Ok(Ok(_)) => {
+                        alert.notified = true;
+                        notifications = for_webhooks;
+                    }
+                    // Another event has this id: the next check uses the next one.
+                    Ok(Err(SubmitError::Conflict(id))) => {
+                        tracing::error!(
+                            "the id of an alert event is already used by another event: {id}"
+                        );
+                        alert.sequence += 1;
+                    }
+                    Ok(Err(error)) => {
+                        tracing::error!("the alert event was not stored, retrying: {error}");
+                        return Ok(());
+                    }
+                    Err(_) => return Ok(()),
+                }
             }
-            Ok(Err(error)) => {
-                tracing::error!("the alert event was not stored, retrying: {error}");
-                return Ok(());
-            }
-            Err(_) => return Ok(()),
         }
-        shared.parts.store.save_alert(alert, &notifications)
+        self.save(shared, alert, &notifications, alerts)?;
+        Ok(())
     }
 
     /// Returns the notification for each webhook of the alert's rule.

@@ -13,9 +13,15 @@ pub trait AlertStore: Send + Sync {
     /// Returns every alert that was ever raised.
     fn alerts(&self) -> Result<Vec<Alert>>;
 
-    /// Stores an alert, replacing the previous one about the same subject, together with the
-    /// notifications of its event.
-    fn save_alert(&self, alert: &Alert, notifications: &[NewNotification]) -> Result<()>;
+    /// Stores an alert together with the notifications of its event, in place of `previous`: the
+    /// alert about the same subject as it was read, or `None` if there was none. Returns false, and
+    /// stores nothing, if another process has changed that alert since.
+    fn save_alert(
+        &self,
+        alert: &Alert,
+        previous: Option<&Alert>,
+        notifications: &[NewNotification],
+    ) -> Result<bool>;
 
     /// Returns notifications for a webhook that may be attempted at `now`, the longest due first.
     fn due_notifications(
