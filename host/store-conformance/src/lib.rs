@@ -5,7 +5,7 @@
 //!
 //! ```ignore
 //! struct Sqlite { folder: TempDir, store: SqliteStore }
-//! impl Harness for Sqlite { /* create, store, reopen */ }
+//! impl Harness for Sqlite { /* create, store, reopen, another */ }
 //! promoflow_store_conformance::conformance_tests!(Sqlite);
 //! ```
 //!
@@ -45,6 +45,10 @@ pub trait Harness: Sized {
     /// Opens the store again, as the next process does after this one has ended in any way.
     #[must_use]
     fn reopen(self) -> Self;
+
+    /// Opens the store once more, as another process does while this one runs.
+    #[must_use]
+    fn another(&self) -> Self;
 }
 
 /// Makes every case of the conformance suite a test of the engine with this [`Harness`].
@@ -91,7 +95,7 @@ macro_rules! conformance_tests {
                 unit_of_another_configuration_is_stale;
             uploads: rolled_back_or_dropped_atomic_upload_leaves_nothing,
                 dry_run_blocks_nothing_and_is_never_blocked, history_and_interruption,
-                unused_codes_of_an_upload;
+                unused_codes_of_an_upload, only_uploads_of_ended_processes_are_interrupted;
         }
     };
 }

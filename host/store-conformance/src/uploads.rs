@@ -3,7 +3,7 @@
 use super::{Fixture, Harness, NOW, code_group, head, row};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::RowError;
-use promoflow_store::{Atomicity, RowOutcome, UploadEnd, UploadHead, UploadState, UploadSummary};
+use promoflow_store::{Atomicity, RowOutcome, Store, UploadEnd, UploadState, UploadSummary};
 
 /// An atomic upload that does not finish leaves nothing.
 pub fn rolled_back_or_dropped_atomic_upload_leaves_nothing<H: Harness>() {
@@ -80,29 +80,47 @@ pub fn history_and_interruption<H: Harness>() {
     assert_eq!(stored.warnings.len(), 1);
     assert_eq!(rejections[0].message, error.message);
 
-    let by_key = || {
-        let head = UploadHead {
-            key: Some("key".into()),
-            ..head(Atomicity::Batches)
-        };
-        let session = store.begin_upload(head, &NOW).unwrap();
-        let id = session.id();
-        drop(session);
-        id
+    let begin = |store: &dyn Store| {
+        let session = store.begin_upload(head(Atomicity::Batches), &NOW).unwrap();
+        session.id()
     };
-    let (one, two) = (by_key(), by_key());
+    let (one, two) = (begin(store), begin(store));
     let state = |id| store.upload(id).unwrap().unwrap().0.state;
     assert_eq!(state(one), UploadState::Running);
     store.mark_upload_interrupted(one, NOW).unwrap();
     assert_eq!(state(one), UploadState::Interrupted);
     assert_eq!(state(two), UploadState::Running);
-    store.mark_uploads_interrupted(NOW).unwrap();
-    assert_eq!(state(two), UploadState::Interrupted);
     store.mark_upload_interrupted(id, NOW).unwrap();
     assert_eq!(state(id), UploadState::Completed);
     store.finish_uploads(&NOW).unwrap();
     let listed = store.uploads(Some(two), 1).unwrap();
     assert_eq!(listed[0].id, one);
+}
+
+/// An upload is interrupted by the end of its process, and by nothing that another process does.
+pub fn only_uploads_of_ended_processes_are_interrupted<H: Harness>() {
+    let fixture = Fixture::<H>::new();
+    let store = fixture.store();
+    let begin = |store: &dyn Store| {
+        let mut session = store.begin_upload(head(Atomicity::Batches), &NOW).unwrap();
+        session.batch(&[row("A", None)]).unwrap();
+        session.id()
+    };
+    let state = |id| store.upload(id).unwrap().unwrap().0.state;
+    let (ended, running) = (fixture.harness.another(), fixture.harness.another());
+    let (one, two, own) = (begin(ended.store()), begin(running.store()), begin(store));
+    store.mark_uploads_interrupted(NOW).unwrap();
+    assert_eq!([one, two, own].map(state), [UploadState::Running; 3]);
+    drop(ended);
+    store.mark_uploads_interrupted(NOW).unwrap();
+    assert_eq!(state(one), UploadState::Interrupted);
+    assert_eq!([two, own].map(state), [UploadState::Running; 2]);
+    drop(running);
+    let fixture = fixture.reopen();
+    let state = |id| fixture.store().upload(id).unwrap().unwrap().0.state;
+    fixture.store().mark_uploads_interrupted(NOW).unwrap();
+    assert_eq!([two, own].map(state), [UploadState::Interrupted; 2]);
+    fixture.audit();
 }
 
 /// The unused codes of an upload are those that it was the last to state.

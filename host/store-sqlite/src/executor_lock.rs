@@ -42,9 +42,9 @@ impl ExecutorLock {
     }
 }
 
-/// Opens the lock file, accessible to its owner only: any process that can open a file can lock it.
+/// Opens a lock file, accessible to its user only: any process that can open a file can lock it.
 #[cfg(unix)]
-fn open(path: &Path) -> io::Result<File> {
+pub(super) fn open(path: &Path) -> io::Result<File> {
     use std::fs::{OpenOptions, Permissions};
     use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
     let file = OpenOptions::new()
@@ -61,7 +61,7 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 #[cfg(not(unix))]
-fn open(path: &Path) -> io::Result<File> {
+pub(super) fn open(path: &Path) -> io::Result<File> {
     File::options()
         .create(true)
         .write(true)

@@ -43,6 +43,7 @@ mod idempotency;
 mod keys;
 mod migrations;
 mod notifications;
+mod owner_lock;
 mod release;
 mod restore;
 mod retry_states;
@@ -75,6 +76,7 @@ use connection::{connect, create_file};
 use errors::{Error, Result, StoreResult, damaged, read_name, skip_damaged, unreadable};
 use executor_lock::{ExecutorLock, lock_path};
 use migrations::SCHEMA;
+use owner_lock::OwnerLock;
 use settings::{calendar, number_setting, raise_setting, set_setting};
 
 pub use code_groups::CodeGroupIds;
@@ -100,6 +102,8 @@ pub struct SqliteStore {
     /// The contact directory for test runs while contacts are disabled, with the last event that it
     /// includes. Built when a test run first needs it.
     contact_overlay: Mutex<Option<(Arc<contacts::ContactOverlay>, i64)>>,
+    /// The owner of what this store has begun. Created with the first of these things.
+    owner: Mutex<Option<OwnerLock>>,
 }
 
 /// The writing connection, with its cache of code group ids.
@@ -150,6 +154,7 @@ impl SqliteStore {
             pool_changes: AtomicU64::new(0),
             watcher: Mutex::new(watcher),
             contact_overlay: Mutex::new(None),
+            owner: Mutex::new(None),
         })
     }
 
@@ -161,6 +166,16 @@ impl SqliteStore {
     /// Returns the path of the file, without symbolic links.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns the name of this store as the owner of what it begins.
+    fn owner(&self) -> Result<String> {
+        let mut owner = lock(&self.owner);
+        let owner = match &*owner {
+            Some(known) => known,
+            None => owner.insert(OwnerLock::acquire(&self.path)?),
+        };
+        Ok(owner.owner().to_owned())
     }
 
     fn writer(&self) -> FairMutexGuard<'_, Writer> {

@@ -3,18 +3,18 @@
 use tempfile::TempDir;
 
 use super::*;
-use promoflow_store::{CommitStore, Store};
+use promoflow_store::{CommitReply, CommitStore, Store};
 use promoflow_store_conformance::{Fixture, Harness, NOW};
 
 /// A store in a folder of its own.
 struct Sqlite {
     store: SqliteStore,
-    folder: TempDir,
+    folder: Arc<TempDir>,
 }
 
 impl Harness for Sqlite {
     fn create() -> Sqlite {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
         let store = SqliteStore::open(&folder.path().join("store.db")).unwrap();
         Sqlite { store, folder }
     }
@@ -28,6 +28,12 @@ impl Harness for Sqlite {
         let path = store.path().to_owned();
         drop(store);
         let store = SqliteStore::open_existing(&path).unwrap();
+        Sqlite { store, folder }
+    }
+
+    fn another(&self) -> Sqlite {
+        let store = SqliteStore::open_existing(self.store.path()).unwrap();
+        let folder = Arc::clone(&self.folder);
         Sqlite { store, folder }
     }
 }

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::owner_lock::Owners;
 use super::{Result, read_name, skip_damaged};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::RowError;
@@ -142,15 +143,25 @@ pub(super) fn sum(connection: &Connection, id: UploadId) -> Result<UploadSummary
         })?)
 }
 
-/// Marks unfinished uploads as interrupted. Accepted uploads are not lost and are completed later.
-pub(super) fn mark_all_interrupted(connection: &Connection, at: Timestamp) -> Result<()> {
-    connection.execute(
-        "INSERT INTO upload_end (upload, state, ended_at)
-         SELECT id, 'interrupted', ?1 FROM upload
-         WHERE api_key IS NOT NULL AND id NOT IN (SELECT upload FROM upload_end)
-             AND id NOT IN (SELECT upload FROM upload_stage)",
-        [at.0],
-    )?;
+/// Marks the unfinished uploads of owners that are gone as interrupted. Accepted uploads have no
+/// owner: they are not lost, and are completed later.
+pub(super) fn mark_all_interrupted(
+    connection: &Connection,
+    owners: &mut Owners<'_>,
+    at: Timestamp,
+) -> Result<()> {
+    let unfinished = connection
+        .prepare(
+            "SELECT id, owner FROM upload
+             WHERE owner IS NOT NULL AND id NOT IN (SELECT upload FROM upload_end)",
+        )?
+        .query_map([], |row| Ok((UploadId(row.get(0)?), row.get(1)?)))?
+        .collect::<rusqlite::Result<Vec<(UploadId, String)>>>()?;
+    for (upload, owner) in unfinished {
+        if owners.is_gone(&owner)? {
+            mark_interrupted(connection, upload, at)?;
+        }
+    }
     Ok(())
 }
 

@@ -87,12 +87,15 @@ CREATE TABLE available_code (
 
 -- The ledger of the pool. Its rows are only ever added; `audit` re-derives the promises from them.
 
--- An upload of codes. `api_key`: the key that uploaded; NULL if not through the service.
+-- An upload of codes. `api_key`: the key that uploaded; NULL if not through the service. `owner`:
+-- the owner, without which the upload has no end and never gets one; NULL if it was committed at
+-- once, or is completed by any process.
 CREATE TABLE upload (
     id INTEGER PRIMARY KEY,
     started_at INTEGER NOT NULL,
     source TEXT NOT NULL,
-    api_key TEXT
+    api_key TEXT,
+    owner TEXT
 ) STRICT;
 
 -- The rows of an upload that were imported in one transaction, counted by outcome.

@@ -17,6 +17,7 @@ use std::sync::MutexGuard;
 
 use rusqlite::{Connection, params};
 
+use super::owner_lock::{self, Owners};
 use super::{
     FairMutexGuard, Result, SCHEMA, SqliteStore, StoreResult, Writer, dry_run, lock, spellings,
     upload_history, waiting_runs,
@@ -32,7 +33,7 @@ use promoflow_store::{
 
 pub(super) use batch::Batch;
 use log::CheckpointGuard;
-pub(super) use staged::{delete_abandoned_slices, finish_accepted};
+pub(super) use staged::{delete_abandoned_slices, finish_accepted, random_name};
 
 /// The values that an upload gave codes that already existed.
 pub(super) const SEEN_TABLE: &str = "
@@ -66,7 +67,7 @@ pub(super) fn begin<'s>(
         writer.connection.execute_batch("BEGIN IMMEDIATE")?;
         let upload = SCHEMA
             .check_version(&writer.connection)
-            .and_then(|()| insert(&writer.connection, &head, clock))
+            .and_then(|()| insert(&writer.connection, &head, None, clock))
             .inspect_err(|_| roll_back_writer(&mut writer))?;
         return Ok(Box::new(Session {
             store,
@@ -77,7 +78,8 @@ pub(super) fn begin<'s>(
         }));
     }
     drop((writer, turn));
-    let upload = store.write(|connection, _| insert(connection, &head, clock))?;
+    let owner = store.owner()?;
+    let upload = store.write(|connection, _| insert(connection, &head, Some(&owner), clock))?;
     Ok(Box::new(Session {
         store,
         upload,
@@ -87,10 +89,17 @@ pub(super) fn begin<'s>(
     }))
 }
 
-fn insert(connection: &Connection, head: &UploadHead, clock: &dyn Clock) -> Result<i64> {
+/// Stores the beginning of an upload. `owner`: whoever ends it; `None` if it cannot be seen without
+/// its end, or if any process can continue it.
+fn insert(
+    connection: &Connection,
+    head: &UploadHead,
+    owner: Option<&str>,
+    clock: &dyn Clock,
+) -> Result<i64> {
     connection.execute(
-        "INSERT INTO upload (started_at, source, api_key) VALUES (?1, ?2, ?3)",
-        params![clock.now().0, head.source, head.key],
+        "INSERT INTO upload (started_at, source, api_key, owner) VALUES (?1, ?2, ?3, ?4)",
+        params![clock.now().0, head.source, head.key, owner],
     )?;
     Ok(connection.last_insert_rowid())
 }
@@ -257,10 +266,12 @@ impl UploadStore for SqliteStore {
     }
 
     fn mark_uploads_interrupted(&self, at: Timestamp) -> StoreResult<()> {
-        Ok(self.write(|connection, _| {
+        let mut owners = Owners::of(&self.path);
+        self.write(|connection, _| {
             delete_abandoned_slices(connection, at)?;
-            upload_history::mark_all_interrupted(connection, at)
-        })?)
+            upload_history::mark_all_interrupted(connection, &mut owners, at)
+        })?;
+        Ok(owner_lock::remove_abandoned(&self.path)?)
     }
 
     fn mark_upload_interrupted(&self, id: UploadId, at: Timestamp) -> StoreResult<()> {

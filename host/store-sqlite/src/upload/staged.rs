@@ -184,7 +184,7 @@ impl Staged<'_> {
                 let lost = "the upload took more than a day, and parts of it were deleted";
                 return Err(StoreError::Engine(lost.into()).into());
             }
-            let upload = UploadId(insert(connection, &self.head, self.clock)?);
+            let upload = UploadId(insert(connection, &self.head, None, self.clock)?);
             let first = reserve_code_ids(connection, self.rows)?;
             let count = |rows| i64::try_from(rows).unwrap_or(i64::MAX);
             let (unchanged, rejected) = (count(self.unchanged), count_of(end.rejected));
@@ -212,8 +212,8 @@ fn count_of(rows: u64) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
-/// Returns a unique name for a stage.
-fn random_name() -> Result<String> {
+/// Returns a unique name.
+pub(crate) fn random_name() -> Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)
         .map_err(|error| StoreError::Engine(format!("no randomness: {error}")))?;

@@ -26,7 +26,8 @@ pub use run::RunStore;
 pub use statistics::StatisticsStore;
 pub use upload::{UploadSession, UploadStore};
 
-/// All state of an installation. All threads of a process share one store.
+/// All state of an installation. All threads of a process share one store. What a store begins, an
+/// upload for example, belongs to it until it is dropped or its process ends.
 ///
 /// Everything that implements the traits of the aggregates is a store.
 pub trait Store:

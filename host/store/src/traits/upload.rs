@@ -31,7 +31,8 @@ pub trait UploadStore: Send + Sync {
     /// Lists up to `limit` unused codes last stated by an upload, after that code.
     fn unused_of_upload(&self, id: UploadId, after: &str, limit: usize) -> Result<Vec<String>>;
 
-    /// Marks unfinished uploads of API keys as interrupted, because their service has died.
+    /// Marks the unfinished uploads of processes that have ended as interrupted. Those of this
+    /// process, and of others that run, continue.
     fn mark_uploads_interrupted(&self, at: Timestamp) -> Result<()>;
 
     /// Marks an upload as interrupted if it has not ended.
