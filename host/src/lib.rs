@@ -142,9 +142,9 @@ pub mod store {
     pub use promoflow_store::{
         Action, ActionResult, Alternative, Applied, AttemptRow, ClaimId, CodeGroupCount, CodeRow,
         DeliveryHistory, DeliveryId, DeliveryRow, DeliveryState, EventRowId, FailureKind,
-        Notification, NotificationId, PoolCount, PromiseReport, RetireResult, RetryState, RunId,
-        RunRow, RunState, StepRecord, Store, StoreError, StoredResponse, StoredWorkflow, UploadId,
-        UploadRow, UploadState, UsedBy, WorkflowState, WorkflowVersionId,
+        Notification, NotificationId, PoolCount, PromiseReport, Reservation, RetireResult,
+        RetryState, RunId, RunRow, RunState, StepRecord, Store, StoreError, StoredResponse,
+        StoredWorkflow, UploadId, UploadRow, UploadState, UsedBy, WorkflowState, WorkflowVersionId,
     };
     pub use promoflow_store_sqlite::{Restored, SqliteStore};
 }

@@ -9,8 +9,8 @@ use promoflow_model::clock::Timestamp;
 use promoflow_model::key::{EmptyScopesError, Key, NewKey, Scope};
 use promoflow_model::pool::{Filter, RowError};
 use promoflow_store::{
-    CodeRow, DeliveryId, DeliveryRow, DeliveryState, MAX_PAGE_BYTES, RetireResult, RunId, RunRow,
-    RunState, StoredResponse, UploadId, UploadRow,
+    CodeRow, DeliveryId, DeliveryRow, DeliveryState, MAX_PAGE_BYTES, Reservation, RetireResult,
+    RunId, RunRow, RunState, StoredResponse, UploadId, UploadRow,
 };
 
 /// Codes that one transaction retires: events wait for it.
@@ -150,29 +150,35 @@ impl Promoflow {
         Ok(self.store.key_generation()?)
     }
 
-    /// Returns the response to an API key under an Idempotency-Key in the last `millis`.
-    pub fn stored_response(
+    /// Reserves an Idempotency-Key of an API key for this process, unless a response was stored
+    /// under it in the last `millis`.
+    pub fn reserve_response(
         &self,
         key: &str,
         idempotency_key: &str,
         millis: i64,
-    ) -> Result<Option<StoredResponse>> {
-        let since = self.now().plus_millis(-millis);
-        Ok(self.store.stored_response(key, idempotency_key, since)?)
+    ) -> Result<Reservation> {
+        let now = self.now();
+        let since = now.plus_millis(-millis);
+        Ok(self
+            .store
+            .reserve_response(key, idempotency_key, now, since)?)
     }
 
-    /// Stores a response for `millis`.
+    /// Stores the response under an Idempotency-Key that this process has reserved.
     pub fn store_response(
         &self,
         key: &str,
         idempotency_key: &str,
         response: &StoredResponse,
-        millis: i64,
     ) -> Result<()> {
-        let now = self.now();
-        let since = now.plus_millis(-millis);
         Ok(self
             .store
-            .store_response(key, idempotency_key, response, now, since)?)
+            .store_response(key, idempotency_key, response, self.now())?)
+    }
+
+    /// Gives up an Idempotency-Key that this process has reserved.
+    pub fn cancel_reservation(&self, key: &str, idempotency_key: &str) -> Result<()> {
+        Ok(self.store.cancel_reservation(key, idempotency_key)?)
     }
 }

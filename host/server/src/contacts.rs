@@ -119,7 +119,7 @@ async fn import(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let idempotency = IdempotencyContext::begin(&api, &caller, &parts).await?;
+    let idempotency = IdempotencyContext::begin(&api, &caller, &parts)?;
     require_media_type(&parts.headers, &["application/json", "text/csv"])?;
     let format = match media_type(&parts.headers).as_deref() {
         Some("text/csv") => Format::Csv,
@@ -152,7 +152,7 @@ async fn import(
     task.join().await
 }
 
-/// Stores contacts.
+/// Stores contacts once, under the Idempotency-Key.
 async fn store(
     api: Api,
     body: Vec<u8>,
@@ -170,11 +170,22 @@ async fn store(
             Ok((body, idempotency.finish()))
         })
         .await?;
-    if let Some(guard) = &guard
-        && let Some(answer) = guard.replay(fingerprint, None)?
-    {
+    let Some(guard) = guard else {
+        return import_body(api, body, options).await;
+    };
+    let key = guard.reserve().await?;
+    if let Some(answer) = key.replay(fingerprint, None)? {
         return Ok(answer);
     }
+    let result = import_body(api, body, options).await;
+    key.complete(Some(fingerprint), result, false).await
+}
+
+async fn import_body(
+    api: Api,
+    body: Vec<u8>,
+    options: ContactOptions,
+) -> Result<Response, Problem> {
     let report = api
         .run_blocking(move |promoflow| {
             let imported = promoflow.import_contacts(Cursor::new(body), options, &mut |_| ());
@@ -187,11 +198,7 @@ async fn store(
     if report.inserted + report.updated + report.unchanged == 0 && report.rejected > 0 {
         return Err(rows_rejected(&report, "no row was imported"));
     }
-    let response = Json(Imported::from(&report)).into_response();
-    Ok(match guard {
-        Some(guard) => guard.store_response(fingerprint, response, false).await,
-        None => response,
-    })
+    Ok(Json(Imported::from(&report)).into_response())
 }
 
 /// Show a contact.

@@ -3,8 +3,9 @@
 //! Only successful responses are stored; a repeated request that failed is processed again. For
 //! events the key is the event's id instead, which is stored permanently.
 //!
-//! A response is stored in its own transaction after the change that it reports. If the process
-//! dies between the two, a repeated request is processed again.
+//! A key is reserved before its request is processed, so that no other process on the database
+//! processes the request too. A response is stored in its own transaction after the change that it
+//! reports. If the process dies between the two, a repeated request is processed again.
 
 use std::sync::PoisonError;
 
@@ -21,7 +22,7 @@ use super::problem::{Kind, Problem};
 use super::request::read_body;
 use super::{Api, cloudevents, codes, contacts};
 use promoflow_installation::Promoflow;
-use promoflow_store::StoredResponse;
+use promoflow_store::{Reservation, StoredResponse};
 
 /// Lifetime of stored responses, in milliseconds.
 const RESPONSE_LIFETIME_MS: i64 = 24 * 3_600_000;
@@ -30,13 +31,11 @@ const RESPONSE_LIFETIME_MS: i64 = 24 * 3_600_000;
 const MAX_RESPONSE_BYTES: u64 = 4 << 20;
 
 /// A request in progress with an Idempotency-Key. Concurrent requests with the same key are
-/// rejected.
+/// rejected, in this process without a look-up in the database.
 pub(super) struct IdempotencyGuard {
     api: Api,
     /// The API key's id and the Idempotency-Key.
     key_pair: (String, String),
-    /// The stored response, if any.
-    previous: Option<StoredResponse>,
 }
 
 impl Drop for IdempotencyGuard {
@@ -50,9 +49,14 @@ impl Drop for IdempotencyGuard {
     }
 }
 
+fn in_progress() -> Problem {
+    let detail = "a request with this Idempotency-Key is in progress";
+    Problem::new(Kind::IdempotencyConflict, detail).retry_after(1)
+}
+
 impl IdempotencyGuard {
     /// Begins a request; returns `None` without an Idempotency-Key.
-    pub(super) async fn begin(
+    pub(super) fn begin(
         api: &Api,
         caller: &Caller,
         headers: &HeaderMap,
@@ -61,29 +65,46 @@ impl IdempotencyGuard {
             return Ok(None);
         };
         let key_pair = (caller.0.id.clone(), under);
-        {
-            let mut all = api
-                .in_progress
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            if !all.insert(key_pair.clone()) {
-                let detail = "a request with this Idempotency-Key is in progress";
-                return Err(Problem::new(Kind::IdempotencyConflict, detail).retry_after(1));
-            }
+        let mut all = api
+            .in_progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !all.insert(key_pair.clone()) {
+            return Err(in_progress());
         }
-        let mut guard = IdempotencyGuard {
+        Ok(Some(IdempotencyGuard {
             api: api.clone(),
-            key_pair: key_pair.clone(),
-            previous: None,
-        };
-        guard.previous = api
-            .run_blocking(move |promoflow| {
-                Ok(promoflow.stored_response(&key_pair.0, &key_pair.1, RESPONSE_LIFETIME_MS)?)
-            })
-            .await?;
-        Ok(Some(guard))
+            key_pair,
+        }))
     }
 
+    /// Reserves the key. Called from a [detached](super::detached) task: if the client disconnected
+    /// meanwhile, the reservation would stay.
+    pub(super) async fn reserve(self) -> Result<ReservedKey, Problem> {
+        let (key, under) = self.key_pair.clone();
+        let reserve = move |promoflow: &Promoflow| {
+            Ok(promoflow.reserve_response(&key, &under, RESPONSE_LIFETIME_MS)?)
+        };
+        let previous = match self.api.run_blocking(reserve).await? {
+            Reservation::Reserved => None,
+            Reservation::InProgress => return Err(in_progress()),
+            Reservation::Stored(response) => Some(response),
+        };
+        Ok(ReservedKey {
+            guard: self,
+            previous,
+        })
+    }
+}
+
+/// A key that is reserved for a request, or the response that is stored under it.
+pub(super) struct ReservedKey {
+    guard: IdempotencyGuard,
+    /// The stored response, if any.
+    previous: Option<StoredResponse>,
+}
+
+impl ReservedKey {
     /// Returns true if a response is stored under this key.
     pub(super) fn has_response(&self) -> bool {
         self.previous.is_some()
@@ -123,54 +144,66 @@ impl IdempotencyGuard {
         Ok(Some(response))
     }
 
-    /// Stores a successful response and returns it. With `echo` its body equals the request's and
-    /// is not stored.
-    pub(super) async fn store_response(
+    /// Stores the response if the request succeeded, and gives the key up otherwise. Returns the
+    /// result. With `echo` the response's body equals the request's and is not stored.
+    pub(super) async fn complete(
         self,
-        fingerprint: [u8; 32],
-        response: Response,
+        fingerprint: Option<[u8; 32]>,
+        result: Result<Response, Problem>,
         echo: bool,
-    ) -> Response {
-        if !response.status().is_success() || self.previous.is_some() {
-            return response;
-        }
-        let (parts, body) = response.into_parts();
-        // The client gets the response even if it cannot be stored.
-        let (body, stored) = match body.size_hint().exact() {
-            _ if echo => (body, Vec::new()),
-            Some(length) if length <= MAX_RESPONSE_BYTES => {
-                match to_bytes(body, usize::MAX).await {
-                    Ok(bytes) => (Body::from(bytes.clone()), bytes.into()),
-                    Err(error) => return Problem::internal(error).into_response(),
-                }
+    ) -> Result<Response, Problem> {
+        let (result, stored) = match (result, fingerprint) {
+            (Ok(response), Some(fingerprint)) if response.status().is_success() => {
+                stored_form(fingerprint, response, echo).await
             }
-            _ => return Response::from_parts(parts, body),
+            (result, _) => (result, None),
         };
-        let text = |name: HeaderName| {
-            let value = parts.headers.get(name)?.to_str().ok()?;
-            Some(value.to_owned())
-        };
-        let answer = StoredResponse {
-            fingerprint,
-            status: parts.status.as_u16(),
-            content_type: text(header::CONTENT_TYPE),
-            location: text(header::LOCATION),
-            body: stored,
-        };
-        let (key, under) = self.key_pair.clone();
-        let put = move |promoflow: &Promoflow| {
-            if let Err(error) =
-                promoflow.store_response(&key, &under, &answer, RESPONSE_LIFETIME_MS)
-            {
-                tracing::error!("cannot store the response for an Idempotency-Key: {error:#}");
+        let (key, under) = self.guard.key_pair.clone();
+        let write = move |promoflow: &Promoflow| {
+            let written = match stored {
+                Some(response) => promoflow.store_response(&key, &under, &response),
+                None => promoflow.cancel_reservation(&key, &under),
+            };
+            // The client gets the response even if it cannot be stored.
+            if let Err(error) = written {
+                tracing::error!("cannot store the result for an Idempotency-Key: {error:#}");
             }
             Ok(())
         };
-        match self.api.run_blocking(put).await {
-            Ok(()) => Response::from_parts(parts, body),
-            Err(problem) => problem.into_response(),
+        if self.previous.is_none() {
+            self.guard.api.run_blocking(write).await?;
         }
+        result
     }
+}
+
+/// Returns a response, and its stored form; `None` if it is too large to store.
+async fn stored_form(
+    fingerprint: [u8; 32],
+    response: Response,
+    echo: bool,
+) -> (Result<Response, Problem>, Option<StoredResponse>) {
+    let (parts, body) = response.into_parts();
+    let (body, stored) = match body.size_hint().exact() {
+        _ if echo => (body, Vec::new()),
+        Some(length) if length <= MAX_RESPONSE_BYTES => match to_bytes(body, usize::MAX).await {
+            Ok(bytes) => (Body::from(bytes.clone()), bytes.into()),
+            Err(error) => return (Err(Problem::internal(error)), None),
+        },
+        _ => return (Ok(Response::from_parts(parts, body)), None),
+    };
+    let text = |name: HeaderName| {
+        let value = parts.headers.get(name)?.to_str().ok()?;
+        Some(value.to_owned())
+    };
+    let stored = StoredResponse {
+        fingerprint,
+        status: parts.status.as_u16(),
+        content_type: text(header::CONTENT_TYPE),
+        location: text(header::LOCATION),
+        body: stored,
+    };
+    (Ok(Response::from_parts(parts, body)), Some(stored))
 }
 
 /// Digest that identifies a request: its method, path, query and body.
@@ -237,7 +270,7 @@ async fn process_once(
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let Some(guard) = IdempotencyGuard::begin(api, caller, request.headers()).await? else {
+    let Some(guard) = IdempotencyGuard::begin(api, caller, request.headers())? else {
         return Ok(next.run(request).await);
     };
     let (parts, body) = request.into_parts();
@@ -246,13 +279,14 @@ async fn process_once(
     fingerprint.headers(&parts.headers);
     fingerprint.update(&body);
     let fingerprint = fingerprint.finish();
-    if let Some(answer) = guard.replay(fingerprint, None)? {
-        return Ok(answer);
-    }
     // A client that loses its connection repeats the request and must find the response.
     let task = api.detached.spawn(async move {
+        let key = guard.reserve().await?;
+        if let Some(answer) = key.replay(fingerprint, None)? {
+            return Ok(answer);
+        }
         let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-        Ok(guard.store_response(fingerprint, response, false).await)
+        key.complete(Some(fingerprint), Ok(response), false).await
     });
     task.join().await
 }

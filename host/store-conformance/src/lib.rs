@@ -83,7 +83,7 @@ macro_rules! conformance_tests {
                 claims_are_counted, kept_codes_are_found;
             pool_model: p6_pool_matches_a_plain_table;
             records: keys_are_added_and_revoked, responses_are_stored_once,
-                alerts_and_notifications;
+                keys_are_reserved_until_their_process_ends, alerts_and_notifications;
             runs: p2_failed_attempts_keep_no_effects, p4_cancelled_run_releases_its_code,
                 p5_event_is_accepted_once, p5_start_rules_hold_in_one_batch, stop_event_ends_a_run,
                 waiting_runs_get_codes_in_order, reply_wakes_its_run, listings_and_traces;

@@ -7,7 +7,8 @@ use promoflow_model::alert::{Alert, Kind, Level, Subject};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::key::{Key, Scope};
 use promoflow_store::{
-    DeliveryState, NewNotification, NotificationOutcome, StoredResponse, ThrottledParty,
+    DeliveryState, NewNotification, NotificationOutcome, Reservation, Store, StoredResponse,
+    ThrottledParty,
 };
 
 /// A key is revoked once, and every change raises the generation.
@@ -34,27 +35,81 @@ pub fn keys_are_added_and_revoked<H: Harness>() {
     assert!(!store.revoke_key("unknown", NOW).unwrap());
 }
 
-/// The first response under a key stays until it is too old.
-pub fn responses_are_stored_once<H: Harness>() {
-    let harness = H::create();
-    let store = harness.store();
-    let response = |status| StoredResponse {
+fn response(status: u16) -> StoredResponse {
+    StoredResponse {
         fingerprint: [1; 32],
         status,
         content_type: Some("application/json".into()),
         location: None,
         body: b"{}".to_vec(),
-    };
+    }
+}
+
+/// The response under a reserved key stays until it is too old, and is only stored once.
+pub fn responses_are_stored_once<H: Harness>() {
+    let harness = H::create();
+    let store = harness.store();
     let since = Timestamp(NOW.0 - 10);
+    let reserve = |key, since| store.reserve_response(key, "i", NOW, since).unwrap();
+    assert_eq!(reserve("k", since), Reservation::Reserved);
     for status in [201, 500] {
         store
-            .store_response("k", "i", &response(status), NOW, since)
+            .store_response("k", "i", &response(status), NOW)
             .unwrap();
     }
-    let found = |key, since| store.stored_response(key, "i", since).unwrap();
-    assert_eq!(found("k", since), Some(response(201)));
-    assert_eq!(found("k", Timestamp(NOW.0 + 1)), None);
-    assert_eq!(found("other", since), None);
+    assert_eq!(reserve("k", since), Reservation::Stored(response(201)));
+    // Another API key has other keys. A response is only stored under a key that is reserved.
+    store
+        .store_response("other", "i", &response(201), NOW)
+        .unwrap();
+    assert_eq!(reserve("other", since), Reservation::Reserved);
+    store.cancel_reservation("other", "i").unwrap();
+    store
+        .store_response("other", "i", &response(201), NOW)
+        .unwrap();
+    assert_eq!(reserve("other", since), Reservation::Reserved);
+
+    store.cancel_reservation("k", "i").unwrap();
+    assert_eq!(reserve("k", NOW), Reservation::Stored(response(201)));
+    assert_eq!(reserve("k", Timestamp(NOW.0 + 1)), Reservation::Reserved);
+}
+
+/// A key that a process has reserved is not available to another one while the process runs.
+pub fn keys_are_reserved_until_their_process_ends<H: Harness>() {
+    let harness = H::create();
+    let since = Timestamp(NOW.0 - 10);
+    let reserve = |store: &dyn Store, key| {
+        let reserved = store.reserve_response("k", key, NOW, since);
+        reserved.unwrap()
+    };
+    let other = harness.another();
+    for key in ["one", "two", "three"] {
+        assert_eq!(reserve(other.store(), key), Reservation::Reserved);
+        assert_eq!(reserve(harness.store(), key), Reservation::InProgress);
+    }
+    // Its own process may have it again: the request before failed to give it up.
+    assert_eq!(reserve(other.store(), "one"), Reservation::Reserved);
+    // Only its process gives it up or stores a response.
+    harness.store().cancel_reservation("k", "one").unwrap();
+    let stored = harness
+        .store()
+        .store_response("k", "one", &response(200), NOW);
+    stored.unwrap();
+    assert_eq!(reserve(harness.store(), "one"), Reservation::InProgress);
+    other.store().cancel_reservation("k", "one").unwrap();
+    assert_eq!(reserve(harness.store(), "one"), Reservation::Reserved);
+    let stored = other
+        .store()
+        .store_response("k", "two", &response(200), NOW);
+    stored.unwrap();
+    drop(other);
+    assert_eq!(
+        reserve(harness.store(), "two"),
+        Reservation::Stored(response(200))
+    );
+    assert_eq!(reserve(harness.store(), "three"), Reservation::Reserved);
+    let harness = harness.reopen();
+    assert_eq!(reserve(harness.store(), "three"), Reservation::Reserved);
 }
 
 /// An alert and its notifications are stored together; a notification is attempted until an attempt

@@ -20,7 +20,7 @@ use super::{
 use crate::Api;
 use crate::auth::Caller;
 use crate::detached::DetachedTask;
-use crate::idempotency::Fingerprint;
+use crate::idempotency::{Fingerprint, ReservedKey};
 use crate::problem::{Kind, Problem};
 use promoflow_api_model::{Imported, Upload};
 use promoflow_engine::import::ImportOptions;
@@ -75,42 +75,29 @@ impl CsvUpload {
         };
         let (file, fingerprint) = Fingerprinted::new(file, idempotency.fingerprint);
         let api = api.clone();
-        let task = match idempotency.guard {
-            // The request already has a stored response. Read it to the end without importing
-            // anything: only then is it known to be the same request.
-            Some(known) if known.has_response() => api.clone().detached.spawn(async move {
-                let _permit = permit;
-                let read = api.run_blocking(move |_| Ok(read_all(file))).await?;
-                let replayed = match (read, fingerprint.finish()) {
-                    (Ok(()), Some(fingerprint)) => known.replay(fingerprint, None),
-                    (Ok(()), None) => Ok(None),
-                    (Err(problem), _) => Err(problem),
-                };
-                Ok(ImportResult {
+        let options = options(&api, caller, params).await?;
+        let task = api.clone().detached.spawn(async move {
+            let _permit = permit;
+            let key = match idempotency.guard {
+                Some(guard) => Some(guard.reserve().await?),
+                None => None,
+            };
+            Ok(match key {
+                Some(known) if known.has_response() => ImportResult {
                     outcome: Outcome::default(),
-                    answer: replayed.and_then(|answer| {
-                        answer.ok_or_else(|| Problem::internal("a stored response is missing"))
-                    }),
-                })
-            }),
-            guard => {
-                let options = options(&api, caller, params).await?;
-                api.clone().detached.spawn(async move {
-                    let _permit = permit;
+                    answer: replay(&api, &known, file, &fingerprint).await,
+                },
+                key => {
                     let mut outcome = import(api.clone(), file, options).await;
-                    let answer = match answer(&api, &mut outcome).await {
-                        Ok(response) => match (guard, fingerprint.finish()) {
-                            (Some(guard), Some(fingerprint)) => {
-                                Ok(guard.store_response(fingerprint, response, false).await)
-                            }
-                            _ => Ok(response),
-                        },
-                        Err(problem) => Err(problem),
+                    let answer = answer(&api, &mut outcome).await;
+                    let answer = match key {
+                        Some(key) => key.complete(fingerprint.finish(), answer, false).await,
+                        None => answer,
                     };
-                    Ok(ImportResult { outcome, answer })
-                })
-            }
-        };
+                    ImportResult { outcome, answer }
+                }
+            })
+        });
         Ok(CsvUpload { chunks, task })
     }
 
@@ -136,6 +123,22 @@ impl CsvUpload {
         streamed.map_err(|problem| outcome.with_progress(problem))?;
         answer
     }
+}
+
+/// Returns the response that is stored under a key. Reads the request to its end without importing
+/// anything: only then is it known to be the same request.
+async fn replay(
+    api: &Api,
+    known: &ReservedKey,
+    file: impl Read + Send + 'static,
+    fingerprint: &SharedFingerprint,
+) -> Result<Response, Problem> {
+    api.run_blocking(move |_| read_all(file)).await?;
+    let replayed = match fingerprint.finish() {
+        Some(fingerprint) => known.replay(fingerprint, None)?,
+        None => None,
+    };
+    replayed.ok_or_else(|| Problem::internal("a stored response is missing"))
 }
 
 /// Reads a file to its end.

@@ -65,12 +65,39 @@ async fn store(
             Ok((body, fingerprint.finish(), checked))
         })
         .await?;
-    if let Some(guard) = &guard
-        && let Some(answer) = guard.replay(fingerprint, Some(&body))?
-    {
+    let Some(guard) = guard else {
+        checked?;
+        let imported = import_body(api, caller, params, body, has_file_permit).await?;
+        return Ok(imported.response);
+    };
+    let key = guard.reserve().await?;
+    if let Some(answer) = key.replay(fingerprint, Some(&body))? {
         return Ok(answer);
     }
-    checked?;
+    let imported = match checked {
+        Ok(()) => import_body(api, caller, params, body, has_file_permit).await,
+        Err(problem) => Err(problem),
+    };
+    let is_echo = imported.as_ref().is_ok_and(|imported| imported.is_echo);
+    let result = imported.map(|imported| imported.response);
+    let fingerprint = is_echo.then_some(fingerprint);
+    key.complete(fingerprint, result, is_echo).await
+}
+
+/// The response to a body whose codes are valid.
+struct ImportedBody {
+    response: Response,
+    /// True if it repeats the body; false for the report of a dry run.
+    is_echo: bool,
+}
+
+async fn import_body(
+    api: Api,
+    caller: Caller,
+    params: &UploadParams,
+    body: Vec<u8>,
+    has_file_permit: bool,
+) -> Result<ImportedBody, Problem> {
     let body = Bytes::from(body);
     let options = ImportOptions {
         upload: UploadOptions {
@@ -102,14 +129,17 @@ async fn store(
         return Err(rows_rejected(&outcome.report, "no code was imported"));
     }
     let Some(upload) = outcome.upload else {
-        return Ok(Json(Imported::from(&outcome.report)).into_response());
+        return Ok(ImportedBody {
+            response: Json(Imported::from(&outcome.report)).into_response(),
+            is_echo: false,
+        });
     };
     let json = HeaderValue::from_static("application/json");
     let mut response = (StatusCode::OK, [(header::CONTENT_TYPE, json)], body).into_response();
     add_location(&mut response, upload);
-    Ok(match guard {
-        Some(guard) => guard.store_response(fingerprint, response, true).await,
-        None => response,
+    Ok(ImportedBody {
+        response,
+        is_echo: true,
     })
 }
 

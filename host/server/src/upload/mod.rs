@@ -72,7 +72,7 @@ async fn handle_by_media_type(
     upload_body: &UploadBody,
 ) -> Result<Response, Problem> {
     let media = media_type(&parts.headers);
-    let idempotency = IdempotencyContext::begin(&api, &caller, &parts).await?;
+    let idempotency = IdempotencyContext::begin(&api, &caller, &parts)?;
     match media.as_deref() {
         Some("application/json") | None => {
             json::handle(api, caller, params, upload_body, idempotency).await
@@ -103,13 +103,13 @@ pub(super) struct IdempotencyContext {
 
 impl IdempotencyContext {
     /// Begins a request whose body has not been read.
-    pub(super) async fn begin(
+    pub(super) fn begin(
         api: &Api,
         caller: &Caller,
         parts: &Parts,
     ) -> Result<IdempotencyContext, Problem> {
         Ok(IdempotencyContext {
-            guard: IdempotencyGuard::begin(api, caller, &parts.headers).await?,
+            guard: IdempotencyGuard::begin(api, caller, &parts.headers)?,
             fingerprint: Fingerprint::new(&parts.method, &parts.uri),
         })
     }

@@ -88,8 +88,7 @@ CREATE TABLE available_code (
 -- The ledger of the pool. Its rows are only ever added; `audit` re-derives the promises from them.
 
 -- An upload of codes. `api_key`: the key that uploaded; NULL if not through the service. `owner`:
--- the owner, without which the upload has no end and never gets one; NULL if it was committed at
--- once, or is completed by any process.
+-- the process that must end it; NULL if it was committed at once, or if any process completes it.
 CREATE TABLE upload (
     id INTEGER PRIMARY KEY,
     started_at INTEGER NOT NULL,
@@ -486,16 +485,19 @@ CREATE TABLE api_key (
     revoked_at INTEGER
 ) STRICT, WITHOUT ROWID;
 
--- The response to a request with an Idempotency-Key.
+-- The response to a request with an Idempotency-Key. `owner`: the process that still processes the
+-- request and has reserved the key; NULL once the response is stored.
 CREATE TABLE idempotent_response (
     api_key TEXT NOT NULL,
     idempotency_key TEXT NOT NULL,
-    fingerprint BLOB NOT NULL,
-    status INTEGER NOT NULL,
+    owner TEXT,
+    fingerprint BLOB,
+    status INTEGER,
     content_type TEXT,
     location TEXT,
-    body BLOB NOT NULL,
+    body BLOB,
     created_at INTEGER NOT NULL,
-    PRIMARY KEY (api_key, idempotency_key)
+    PRIMARY KEY (api_key, idempotency_key),
+    CHECK ((owner IS NULL) = (fingerprint IS NOT NULL AND status IS NOT NULL AND body IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotent_response_by_age ON idempotent_response (created_at);

@@ -99,3 +99,14 @@ pub struct StoredResponse {
     /// The body.
     pub body: Vec<u8>,
 }
+
+/// The reservation of an Idempotency-Key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reservation {
+    /// The key is reserved for this process, which must store a response or give the key up.
+    Reserved,
+    /// Another process has reserved it and still runs.
+    InProgress,
+    /// This response is stored under it.
+    Stored(StoredResponse),
+}
