@@ -4,10 +4,14 @@ use std::ops::ControlFlow;
 
 use serde_json::json;
 
-use super::{Harness, NOW};
+use super::fixture::delivery;
+use super::{Fixture, Harness, NOW, segment};
 use promoflow_model::contact::{AddressKind, Contact, ContactKey, NewContact};
+use promoflow_model::event::Event;
 use promoflow_model::message::ChannelKind;
-use promoflow_store::{ContactOutcome, Store};
+use promoflow_store::{
+    AttemptBatch, CommitReply, ContactOutcome, DeliveryId, DeliveryState, Directory, Store,
+};
 
 fn row() -> NewContact {
     NewContact::default()
@@ -235,4 +239,102 @@ pub fn rolled_back_atomic_upload_leaves_nothing<H: Harness>() {
     session.batch(&[row().id("B")]).unwrap();
     session.finish().unwrap();
     assert_eq!(ids(store, None), ["B"]);
+}
+
+/// Commits an event about `key` with these parameters, which starts a run.
+fn send_event<H: Harness>(fixture: &Fixture<H>, key: &str, params: &[(&str, &str)]) {
+    let mut event = Event::new("birthday", key);
+    for (name, value) in params {
+        event.params.insert((*name).into(), json!(value));
+    }
+    let replies = fixture.commit(&[fixture.accept_event(event, None, None)]);
+    assert!(
+        matches!(replies[0], CommitReply::Accepted { .. }),
+        "{replies:?}"
+    );
+}
+
+/// The contact that an event identifies is found or created in the commit of the event, once the
+/// directory is enabled. It then knows the earlier events too.
+pub fn events_add_contacts<H: Harness>() {
+    let fixture = Fixture::<H>::new();
+    let store = fixture.store();
+    assert!(!store.contacts_enabled().unwrap());
+    send_event(&fixture, "ann", &[("email", "ann@example.com")]);
+    assert_eq!(any(store, "ann@example.com"), None);
+    // As for a test run, which enables nothing.
+    let overlay = store.contact_overlay().unwrap();
+    let ann = |directory: &dyn Directory| {
+        let by_name = directory.contact(ContactKey::Any("ann@example.com".into()));
+        let of_event = directory.contact_of("ann", &row().email("ann@example.com"));
+        let (by_name, of_event) = (by_name.unwrap(), of_event.unwrap());
+        assert_eq!(by_name, of_event);
+        by_name.unwrap()
+    };
+    assert_eq!(
+        ann(&*overlay).address(ChannelKind::Email),
+        Some("ann@example.com")
+    );
+    assert!(
+        !overlay
+            .is_suppressed(ChannelKind::Email, "ann@example.com")
+            .unwrap()
+    );
+    assert!(!store.contacts_enabled().unwrap());
+
+    let config = fixture.config();
+    store.enable_contacts().unwrap();
+    assert!(store.contacts_enabled().unwrap());
+    assert!(fixture.config() > config);
+    let first = ann(store).id;
+
+    let phone = [("email", "ANN@example.com"), ("phone", "+380501234567")];
+    send_event(&fixture, "ann", &phone);
+    let found = any(store, "+380501234567").unwrap();
+    assert_eq!(found.id, first, "the contact is found by its address");
+    send_event(&fixture, "bob", &[("externalCustomerId", "7")]);
+    assert_eq!(any(store, "7").unwrap().external_id.as_deref(), Some("7"));
+    send_event(&fixture, "nobody", &[("city", "Kyiv")]);
+    assert_eq!(ids(store, None).len(), 2);
+    let of_event = store.contact_of("x", &row().phone("+380501234567"));
+    assert_eq!(of_event.unwrap().map(|contact| contact.id), Some(first));
+    assert_eq!(store.contact_of("x", &row()).unwrap(), None);
+
+    // Also for the next process; an event that is stored already adds nothing.
+    let fixture = fixture.reopen();
+    assert!(fixture.store().contacts_enabled().unwrap());
+    assert_eq!(ids(fixture.store(), None).len(), 2);
+    fixture.audit();
+}
+
+/// The recipient of a delivery unsubscribes from its channel at that address, and gets no further
+/// attempt.
+pub fn recipients_unsubscribe<H: Harness>() {
+    let fixture = Fixture::<H>::new();
+    let store = fixture.store();
+    store.enable_contacts().unwrap();
+    let mut staged = segment(None, Vec::new());
+    staged.deliveries = vec![delivery("Hello")];
+    fixture.start(Some(staged));
+    let id = fixture.only_delivery();
+    let is_suppressed = |channel, address| store.is_suppressed(channel, address).unwrap();
+    assert!(!is_suppressed(ChannelKind::Email, "ann@example.com"));
+    assert!(!store.record_unsubscribe(DeliveryId(id.0 + 1), NOW).unwrap());
+    assert!(store.record_unsubscribe(id, NOW).unwrap());
+    assert!(is_suppressed(ChannelKind::Email, "Ann@Example.com"));
+    assert!(!is_suppressed(ChannelKind::Email, "bob@example.com"));
+    assert!(!is_suppressed(ChannelKind::Sms, "ann@example.com"));
+    let ann = any(store, "ann@example.com").unwrap();
+    assert!(ann.has_unsubscribed(ChannelKind::Email));
+    let started = fixture.attempts(AttemptBatch {
+        starts: vec![id],
+        ..AttemptBatch::default()
+    });
+    assert_eq!(started, CommitReply::Started(Vec::new()));
+    let state = store.delivery(id).unwrap().unwrap().state;
+    assert_eq!(state, DeliveryState::Cancelled);
+    store
+        .set_consent(&ann.id, &[ChannelKind::Email], true, NOW)
+        .unwrap();
+    assert!(!is_suppressed(ChannelKind::Email, "ann@example.com"));
 }

@@ -8,8 +8,8 @@ use promoflow_model::clock::Timestamp;
 use promoflow_model::message::{ChannelKind, RenderedMessage};
 use promoflow_store::{
     Action, ActionResult, Alternative, Atomicity, AttemptBatch, AttemptEnd, AttemptOutcome,
-    CommitReply, CommitUnit, DeliveryId, DeliveryState, DuePage, RunId, Segment, SegmentEnd,
-    ThrottledParty,
+    CommitReply, CommitUnit, DUE_NOW, DeliveryId, DeliveryState, DuePage, RunId, Segment,
+    SegmentEnd, ThrottledParty,
 };
 
 /// Returns a segment that claims the first code, sends it, and waits.
@@ -270,4 +270,83 @@ pub fn failed_deliveries_are_restarted_and_listed<H: Harness>() {
     let throttled = |channel| store.throttled_until(ThrottledParty::Channel(channel));
     assert_eq!(throttled(ChannelKind::Email).unwrap(), Some(until));
     assert_eq!(throttled(ChannelKind::Sms).unwrap(), None);
+}
+
+/// A rescheduled delivery is due later, but not after its expiry; one that cannot be read fails.
+pub fn deliveries_are_rescheduled_or_fail<H: Harness>() {
+    let fixture = Fixture::<H>::new();
+    let expires = Timestamp(NOW.0 + 1_000);
+    let mut staged = segment(None, Vec::new());
+    staged.deliveries = vec![delivery("Hello")];
+    staged.deliveries[0].expires = expires;
+    fixture.start(Some(staged));
+    let id = fixture.only_delivery();
+    for (until, expected) in [(NOW.0 + 500, NOW.0 + 500), (NOW.0 + 5_000, expires.0)] {
+        fixture.attempts(AttemptBatch {
+            rescheduled: vec![(id, Timestamp(until))],
+            ..AttemptBatch::default()
+        });
+        let history = fixture.store().delivery_history(id).unwrap().unwrap();
+        assert_eq!(history.due, Some(Timestamp(expected)));
+        assert!(due(&fixture, Timestamp(expected - 1)).deliveries.is_empty());
+        assert_eq!(due(&fixture, Timestamp(expected)).deliveries.len(), 1);
+    }
+    fixture.attempts(AttemptBatch {
+        unreadable: vec![(id, "damaged".into())],
+        ..AttemptBatch::default()
+    });
+    let row = fixture.store().delivery(id).unwrap().unwrap();
+    assert_eq!(
+        (row.state, row.error.as_deref()),
+        (DeliveryState::Failed, Some("damaged"))
+    );
+}
+
+/// New and scheduled deliveries begin alternately, and a page has neither the excluded ones nor
+/// those of other channels.
+pub fn due_pages_alternate_and_exclude<H: Harness>() {
+    let fixture = Fixture::<H>::new();
+    let later = Timestamp(NOW.0 + 10);
+    let start = |due: Timestamp, channel| {
+        let mut staged = segment(None, Vec::new());
+        staged.deliveries = vec![delivery("Hello")];
+        staged.deliveries[0].due = due;
+        staged.deliveries[0].channel = channel;
+        fixture.start(Some(staged));
+    };
+    for channel in [ChannelKind::Email, ChannelKind::Email, ChannelKind::Sms] {
+        start(DUE_NOW, channel);
+    }
+    start(NOW, ChannelKind::Email);
+    start(NOW, ChannelKind::Email);
+    start(later, ChannelKind::Email);
+    let page = |limit, scheduled_first, is_excluded: &dyn Fn(DeliveryId) -> bool| {
+        let kinds = [ChannelKind::Email];
+        let page = fixture
+            .store()
+            .due_deliveries(&kinds, NOW, limit, scheduled_first, is_excluded);
+        let page = page.unwrap();
+        let due: Vec<(DeliveryId, bool)> = page
+            .deliveries
+            .iter()
+            .map(|one| (one.id, one.was_scheduled))
+            .collect();
+        (due, page.more)
+    };
+    let scheduled = |page: &[(DeliveryId, bool)]| -> Vec<bool> {
+        page.iter()
+            .map(|(_, was_scheduled)| *was_scheduled)
+            .collect()
+    };
+    let (all, more) = page(10, false, &|_| false);
+    assert_eq!(scheduled(&all), [false, true, false, true]);
+    assert!(!more);
+    let (first, _) = page(10, true, &|_| false);
+    assert_eq!(scheduled(&first), [true, false, true, false]);
+    let (some, more) = page(2, false, &|_| false);
+    assert_eq!((some.len(), more), (2, true));
+    let excluded = all[0].0;
+    let (rest, _) = page(10, false, &|id| id == excluded);
+    assert_eq!(rest.len(), 3);
+    assert!(rest.iter().all(|(id, _)| *id != excluded));
 }

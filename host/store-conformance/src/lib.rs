@@ -71,12 +71,14 @@ macro_rules! conformance_tests {
                 blocks_are_stored_by_digest;
             contacts: finds_a_contact_by_each_of_its_names,
                 row_updates_only_what_it_states_of_its_contact, ids_and_external_ids_are_unique,
-                rows_undo_unsubscriptions_only_if_asked_to, rolled_back_atomic_upload_leaves_nothing;
+                rows_undo_unsubscriptions_only_if_asked_to, rolled_back_atomic_upload_leaves_nothing,
+                events_add_contacts, recipients_unsubscribe;
             deliveries: p3_attempts_are_recorded_before_they_are_made,
                 p4_code_of_an_attempted_delivery_is_kept,
                 p4_code_of_a_refused_delivery_is_released, p8_delivery_expires_with_its_code,
                 permanent_failure_switches_to_the_alternative,
-                failed_deliveries_are_restarted_and_listed;
+                failed_deliveries_are_restarted_and_listed, deliveries_are_rescheduled_or_fail,
+                due_pages_alternate_and_exclude;
             installation: identity_calendar_and_schema, only_one_member_executes,
                 p7_everything_acknowledged_survives_a_restart;
             pool: p9_unused_codes_are_only_retired, lists_and_counts_by_filter,
