@@ -117,6 +117,36 @@ pub fn p3_attempts_are_recorded_before_they_are_made<H: Harness>() {
     fixture.audit();
 }
 
+/// After a take-over the attempt of the earlier owner stays without an end: its late end changes
+/// neither that attempt nor the delivery.
+pub fn p3_late_end_of_an_earlier_attempt_changes_nothing<H: Harness>() {
+    let fixture = Fixture::<H>::new();
+    let mut staged = segment(None, Vec::new());
+    staged.deliveries = vec![delivery("Hello")];
+    fixture.start(Some(staged));
+    let id = fixture.only_delivery();
+    assert_eq!(begin(&fixture, id), Some(1));
+    assert_eq!(begin(&fixture, id), Some(2));
+    let history = || fixture.store().delivery_history(id).unwrap().unwrap();
+    let before = history();
+    for outcome in [
+        AttemptOutcome::Delivered,
+        refused(),
+        AttemptOutcome::NotStarted,
+        AttemptOutcome::Misconfigured {
+            error: "no password".into(),
+            due: Timestamp(NOW.0 + 500),
+        },
+    ] {
+        end(&fixture, id, 1, outcome);
+        assert_eq!(history(), before);
+        assert_eq!(state(&fixture, id), DeliveryState::Pending);
+    }
+    end(&fixture, id, 2, AttemptOutcome::Delivered);
+    assert_eq!(state(&fixture, id), DeliveryState::Delivered);
+    fixture.audit();
+}
+
 /// A code that may have left the host stays claimed when its run is cancelled.
 pub fn p4_code_of_an_attempted_delivery_is_kept<H: Harness>() {
     let fixture = Fixture::<H>::new();

@@ -74,6 +74,7 @@ macro_rules! conformance_tests {
                 rows_undo_unsubscriptions_only_if_asked_to, rolled_back_atomic_upload_leaves_nothing,
                 events_add_contacts, recipients_unsubscribe;
             deliveries: p3_attempts_are_recorded_before_they_are_made,
+                p3_late_end_of_an_earlier_attempt_changes_nothing,
                 p4_code_of_an_attempted_delivery_is_kept,
                 p4_code_of_a_refused_delivery_is_released, p8_delivery_expires_with_its_code,
                 permanent_failure_switches_to_the_alternative,
