@@ -1,5 +1,7 @@
 //! What the cases share: a store with one workflow, and short forms of rows and units.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, json};
 
 use super::Harness;
@@ -228,9 +230,9 @@ impl<H: Harness> Fixture<H> {
 
     /// Returns the only delivery.
     pub fn only_delivery(&self) -> DeliveryId {
-        let due = self
-            .store()
-            .due_deliveries(&[ChannelKind::Email], NOW, 10, false, &|_| false);
+        let due =
+            self.store()
+                .due_deliveries(&[ChannelKind::Email], NOW, 10, false, &HashSet::new());
         let due = due.unwrap().deliveries;
         assert_eq!(due.len(), 1, "{due:?}");
         due[0].id

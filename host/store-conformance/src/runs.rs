@@ -1,5 +1,7 @@
 //! Events and runs: starts, stops, waits, actions.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, json};
 
 use super::{Fixture, Harness, NOW, code_group, segment};
@@ -8,8 +10,8 @@ use promoflow_model::event::Event;
 use promoflow_model::trace_context::{Origin, TraceParent};
 use promoflow_model::workflow::Repeat;
 use promoflow_store::{
-    Action, ActionResult, CommitReply, CommitUnit, FailureKind, RetryState, RunState, SegmentEnd,
-    StagedWait, StartRule, StepKey, WaitFor, WakeReason,
+    Action, ActionResult, CommitReply, CommitUnit, FailureKind, RetryState, RunId, RunState,
+    SegmentEnd, StagedWait, StartRule, StepKey, WaitFor, WakeReason,
 };
 
 fn wait_end(awaited: Option<WaitFor>) -> SegmentEnd {
@@ -65,13 +67,14 @@ pub fn p2_failed_attempts_keep_no_effects<H: Harness>() {
     };
     let run = fixture.start(Some(staged));
     assert_eq!(fixture.first(&code_group(0)).unwrap().code, "A");
-    let due_runs = |now, out: bool| {
-        let due = fixture.store().due_runs(now, 10, &[], &|_| out);
+    let due_runs = |now, excluded: &[RunId]| {
+        let excluded = excluded.iter().copied().collect();
+        let due = fixture.store().due_runs(now, 10, &[], &excluded);
         due.unwrap().runs
     };
-    assert!(due_runs(NOW, false).is_empty());
-    assert!(due_runs(due, true).is_empty());
-    let again = due_runs(due, false);
+    assert!(due_runs(NOW, &[]).is_empty());
+    assert!(due_runs(due, &[run]).is_empty());
+    let again = due_runs(due, &[]);
     assert_eq!((again[0].id, again[0].attempt), (run, 1));
     assert_eq!(again[0].retry_states, [retry_state]);
     fixture.audit();
@@ -170,7 +173,7 @@ pub fn waiting_runs_get_codes_in_order<H: Harness>() {
     };
     let (first, second) = (wait(), wait());
     let due = || {
-        let due = fixture.store().due_runs(NOW, 10, &[], &|_| false);
+        let due = fixture.store().due_runs(NOW, 10, &[], &HashSet::new());
         due.unwrap().runs
     };
     assert!(due().is_empty());
@@ -200,7 +203,8 @@ pub fn reply_wakes_its_run<H: Harness>() {
     assert!(!store.reply(run, "other", "1").unwrap());
     assert!(store.reply(run, "order", "{\"n\":1}").unwrap());
     assert!(!store.reply(run, "order", "2").unwrap());
-    let due = store.due_runs(NOW, 10, &[], &|_| false).unwrap().runs;
+    let due = store.due_runs(NOW, 10, &[], &HashSet::new());
+    let due = due.unwrap().runs;
     let reason = due[0].resumed.clone().map(|end| end.reason);
     assert_eq!(reason, Some(WakeReason::Reply(json!({ "n": 1 }))));
     store

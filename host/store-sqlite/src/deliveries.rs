@@ -1,5 +1,6 @@
 //! Listings of deliveries, and reading of their columns.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -106,10 +107,10 @@ impl DeliveryStore for SqliteStore {
         now: Timestamp,
         limit: usize,
         scheduled_first: bool,
-        is_excluded: &dyn Fn(DeliveryId) -> bool,
+        excluded: &HashSet<DeliveryId>,
     ) -> StoreResult<DuePage> {
         Ok(self.read(|connection| {
-            due_deliveries::page(connection, kinds, now, limit, scheduled_first, is_excluded)
+            due_deliveries::page(connection, kinds, now, limit, scheduled_first, excluded)
         })?)
     }
 

@@ -4,6 +4,7 @@
 //! separately from one index, and begin alternately. So a due retry does not wait for a stream of
 //! new deliveries to end, nor a new delivery for a backlog of retries.
 
+use std::collections::HashSet;
 use std::iter::once;
 
 use rusqlite::{Connection, Row, params};
@@ -21,8 +22,9 @@ pub(super) fn page(
     now: Timestamp,
     limit: usize,
     scheduled_first: bool,
-    is_excluded: &dyn Fn(DeliveryId) -> bool,
+    excluded: &HashSet<DeliveryId>,
 ) -> Result<DuePage> {
+    let is_excluded = |id| excluded.contains(&id);
     let mut query = DueQuery {
         connection,
         kinds,
@@ -36,9 +38,9 @@ pub(super) fn page(
         deliveries: limit,
         bytes: MAX_PAGE_BYTES,
     };
-    let mut scheduled = query.fetch(DUE_NOW, now, share, is_excluded)?;
+    let mut scheduled = query.fetch(DUE_NOW, now, share, &is_excluded)?;
     let before = Timestamp(i64::MIN);
-    let at_once = query.fetch(before, DUE_NOW, whole.without(&[&scheduled]), is_excluded)?;
+    let at_once = query.fetch(before, DUE_NOW, whole.without(&[&scheduled]), &is_excluded)?;
     if !scheduled.all {
         let left = whole.without(&[&scheduled, &at_once]);
         let mut has: Vec<DeliveryId> = scheduled.deliveries.iter().map(|(_, one)| one.id).collect();

@@ -3,7 +3,7 @@
 //! Each is read by itself. A run whose rows cannot be read fails with the reason, and blocks no
 //! other run.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value};
@@ -21,7 +21,7 @@ pub(super) fn page(
     now: Timestamp,
     limit: usize,
     excluded_workflows: &[WorkflowVersionId],
-    is_excluded: &dyn Fn(RunId) -> bool,
+    excluded: &HashSet<RunId>,
 ) -> Result<DueRuns> {
     let excluded_workflows: Vec<i64> = excluded_workflows
         .iter()
@@ -41,7 +41,7 @@ pub(super) fn page(
     while due.runs.len() + due.unreadable.len() < limit {
         let Some(row) = rows.next()? else { break };
         let id = RunId(row.get(0)?);
-        if is_excluded(id) {
+        if excluded.contains(&id) {
             continue;
         }
         match read(connection, id, row) {

@@ -209,10 +209,10 @@ impl RunStore for SqliteStore {
         now: Timestamp,
         limit: usize,
         excluded_workflows: &[WorkflowVersionId],
-        is_excluded: &dyn Fn(RunId) -> bool,
+        excluded: &HashSet<RunId>,
     ) -> StoreResult<DueRuns> {
         Ok(self.read(|connection| {
-            due_runs::page(connection, now, limit, excluded_workflows, is_excluded)
+            due_runs::page(connection, now, limit, excluded_workflows, excluded)
         })?)
     }
 

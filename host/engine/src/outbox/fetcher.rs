@@ -1,6 +1,7 @@
 //! The fetcher of a channel queue: fetches due deliveries and commits the start and the end of each
 //! attempt.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::thread;
@@ -226,7 +227,11 @@ impl Fetcher {
         paused: Option<Timestamp>,
         batch: &mut AttemptBatch,
     ) -> Result<Vec<DueDelivery>, StoreError> {
-        let busy = |id| self.in_flight.contains(&id) || self.isolated.holds(id);
+        // Copied only if some are isolated.
+        let mut busy = Cow::Borrowed(&self.in_flight);
+        for isolated in self.isolated.ids() {
+            busy.to_mut().insert(isolated);
+        }
         let kinds = self.channel_queue.kinds();
         let first = self.scheduled_first;
         let page = self.store.due_deliveries(kinds, now, room, first, &busy)?;

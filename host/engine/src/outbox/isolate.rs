@@ -75,8 +75,9 @@ impl IsolatedDeliveries {
         kept.extend(ends);
     }
 
-    pub(super) fn holds(&self, delivery: DeliveryId) -> bool {
-        self.0.contains_key(&delivery)
+    /// Returns the isolated deliveries.
+    pub(super) fn ids(&self) -> impl Iterator<Item = DeliveryId> {
+        self.0.keys().copied()
     }
 
     /// Returns the time at which the first of them is tried again.

@@ -87,19 +87,17 @@ impl Shared {
     fn queue_due_runs(&self) -> Result<Duration, StoreError> {
         let store = &self.parts.store;
         let began = Instant::now();
-        let backing_off = {
-            let mut backing_off = lock(&self.backing_off);
-            backing_off.retain(|_, until| *until > began);
-            backing_off.clone()
-        };
+        lock(&self.backing_off).retain(|_, until| *until > began);
         loop {
             let now = self.parts.clock.now();
             let Some(full) = self.jobs.full_workflows() else {
                 return Ok(POLL_INTERVAL);
             };
-            let due = store.due_runs(now, FETCH_LIMIT, &full, &|run| {
-                backing_off.contains_key(&run) || lock(&self.in_flight).contains(&run)
-            })?;
+            // Read before the store: a run whose segment is committed in between is skipped once more
+            // instead of being returned as it was.
+            let mut excluded = lock(&self.in_flight).clone();
+            excluded.extend(lock(&self.backing_off).keys());
+            let due = store.due_runs(now, FETCH_LIMIT, &full, &excluded)?;
             if due.runs.is_empty() && due.unreadable.is_empty() {
                 if !full.is_empty() {
                     return Ok(POLL_INTERVAL);

@@ -1,5 +1,6 @@
 //! The outbox: deliveries and their attempts.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use promoflow_model::clock::{Clock, Timestamp};
@@ -12,9 +13,9 @@ use crate::{
 
 /// The outbox: deliveries and their attempts.
 pub trait DeliveryStore: Send + Sync {
-    /// Returns deliveries over these channels that may be attempted at `now`, except those for
-    /// which `is_excluded` is true; fewer than `limit` if their contents reach [`MAX_PAGE_BYTES`](crate::MAX_PAGE_BYTES).
-    /// Deliveries that were scheduled for a later time and new ones alternate, each kind ordered by
+    /// Returns deliveries over these channels that may be attempted at `now`, except those in
+    /// `excluded`; fewer than `limit` if their contents reach
+    /// [`MAX_PAGE_BYTES`](crate::MAX_PAGE_BYTES). Deliveries that were scheduled for a later time and new ones alternate, each kind ordered by
     /// due time, so that neither starves the other. `scheduled_first` says which kind comes first.
     fn due_deliveries(
         &self,
@@ -22,7 +23,7 @@ pub trait DeliveryStore: Send + Sync {
         now: Timestamp,
         limit: usize,
         scheduled_first: bool,
-        is_excluded: &dyn Fn(DeliveryId) -> bool,
+        excluded: &HashSet<DeliveryId>,
     ) -> Result<DuePage>;
 
     /// Returns the latest `Retry-After` deadline that this provider or webhook sent.

@@ -1,6 +1,6 @@
 //! Events and their runs: what is due, listings, and an operator's actions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use promoflow_model::clock::{Clock, Timestamp};
 use promoflow_model::event::Event;
@@ -13,15 +13,15 @@ use crate::{
 
 /// Events and their runs: what is due, listings, and an operator's actions.
 pub trait RunStore: Send + Sync {
-    /// Returns runs that may continue at `now`, the longest due first, except those for which `is_excluded`
-    /// is true and those of the workflows in `excluded_workflows`. A run that cannot be read does not block
+    /// Returns runs that may continue at `now`, the longest due first, except those in `excluded`
+    /// and those of the workflows in `excluded_workflows`. A run that cannot be read does not block
     /// the others.
     fn due_runs(
         &self,
         now: Timestamp,
         limit: usize,
         excluded_workflows: &[WorkflowVersionId],
-        is_excluded: &dyn Fn(RunId) -> bool,
+        excluded: &HashSet<RunId>,
     ) -> Result<DueRuns>;
 
     /// Fails runs that cannot be read, each with its reason. Nothing else of them changes, so they
