@@ -140,7 +140,7 @@ pub mod run {
 /// Stored runs, codes and deliveries; the trait of a store, and the store in SQLite.
 pub mod store {
     pub use promoflow_store::{
-        Action, ActionResult, Alternative, Applied, AttemptRow, ClaimId, CodeGroupCount, CodeRow,
+        Action, ActionResult, Alternative, Applied, AttemptRow, ClaimMark, CodeGroupCount, CodeRow,
         DeliveryHistory, DeliveryId, DeliveryRow, DeliveryState, EventRowId, FailureKind,
         Notification, NotificationId, PoolCount, PromiseReport, Reservation, RetireResult,
         RetryState, RunId, RunRow, RunState, StepRecord, Store, StoreError, StoredResponse,

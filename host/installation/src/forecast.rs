@@ -93,8 +93,8 @@ impl CachedCount {
         if (changed || age > MAX_AGE) && age > self.took * MIN_PAUSE_FACTOR {
             return Ok(false);
         }
-        let claimed = store.claimed_after(self.census.last)?;
-        self.census.last = claimed.last;
+        let claimed = store.claimed_after(&self.census.mark)?;
+        self.census.mark = claimed.mark;
         for (code_group, claims) in claimed.code_groups {
             let known = self
                 .census

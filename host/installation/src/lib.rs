@@ -56,7 +56,7 @@ use promoflow_engine::run::{Engine, EngineParts, SubmitError, TestRunReport, Wor
 use promoflow_model::event::CheckedEvent;
 use promoflow_model::pool::{Calendar, Filter};
 use promoflow_store::{
-    Action, ActionResult, ClaimId, CodeRow, DeliveryHistory, DeliveryId, DeliveryRow,
+    Action, ActionResult, ClaimMark, CodeRow, DeliveryHistory, DeliveryId, DeliveryRow,
     DeliveryState, PoolCount, PromiseReport, RetireResult, RunId, RunRow, RunState, StepRecord,
     Store,
 };
@@ -367,9 +367,10 @@ impl Promoflow {
         Ok(idle)
     }
 
-    /// Returns a mark that changes with the pool: its generation and its last claim.
-    pub fn pool_version(&self) -> Result<(u64, ClaimId)> {
-        Ok((self.store.pool_generation()?, self.store.last_claim()?))
+    /// Returns a mark that changes with the pool: its generation and its place in the history of
+    /// claims.
+    pub fn pool_version(&self) -> Result<(u64, ClaimMark)> {
+        Ok((self.store.pool_generation()?, self.store.claim_mark()?))
     }
 
     /// Copies the database as it is at one moment into a new file, durably, while others write.

@@ -82,12 +82,19 @@ pub fn claims_are_counted<H: Harness>() {
     fixture.add_codes(&["A", "B", "C"]);
     let claims = || vec![fixture.claim_first()];
     fixture.start(Some(segment(None, claims())));
-    let mark = store.last_claim().unwrap();
-    assert!(store.claimed_after(mark).unwrap().code_groups.is_empty());
+    let mark = store.claim_mark().unwrap();
+    let statistics = store.pool_statistics(NOW, NOW).unwrap();
+    assert_eq!(statistics.mark, mark);
+    let none = store.claimed_after(&mark).unwrap();
+    assert!(none.code_groups.is_empty());
+    assert_eq!(none.mark, mark);
     fixture.start(Some(segment(None, claims())));
-    let claimed = store.claimed_after(mark).unwrap();
+    assert_ne!(store.claim_mark().unwrap(), mark);
+    let claimed = store.claimed_after(&mark).unwrap();
     assert_eq!(claimed.code_groups[&code_group(0)], 1);
-    assert_eq!(claimed.last, store.last_claim().unwrap());
+    assert_eq!(claimed.mark, store.claim_mark().unwrap());
+    let none = store.claimed_after(&claimed.mark).unwrap();
+    assert!(none.code_groups.is_empty());
     let since = store.claimed_since(NOW, 10).unwrap();
     assert_eq!(since.code_groups[&code_group(0)], 2);
     assert_eq!(

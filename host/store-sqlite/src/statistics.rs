@@ -11,7 +11,7 @@ use super::{Result, SqliteStore, StoreResult, alerts, code_groups, number_settin
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::CodeGroup;
 use promoflow_store::{
-    ClaimCount, ClaimCountSince, ClaimId, CodeGroupCount, PoolStatistics, RunStatistics,
+    ClaimCount, ClaimCountSince, ClaimMark, CodeGroupCount, PoolStatistics, RunStatistics,
     StatisticsStore,
 };
 
@@ -21,7 +21,7 @@ pub(super) fn count(
     soon: Timestamp,
 ) -> Result<PoolStatistics> {
     let generation = number_setting(connection, "pool-generation")?.unsigned_abs();
-    let last = last_claim(connection)?;
+    let mark = mark_after(last_claim(connection)?);
     let mut counts: HashMap<i64, CodeGroupCount> = HashMap::new();
     let mut all = connection.prepare_cached("SELECT id, type, discount FROM code_group")?;
     let mut rows = all.query([])?;
@@ -85,34 +85,39 @@ pub(super) fn count(
     code_groups.sort_by(|a, b| a.code_group.cmp(&b.code_group));
     Ok(PoolStatistics {
         code_groups,
-        last,
+        mark,
         generation,
     })
 }
 
-/// Returns the last claim, or 0 if there is none.
-pub(super) fn last_claim(connection: &Connection) -> Result<ClaimId> {
+/// Returns the mark after a claim: its id, since one writer assigns ids in the order of commits.
+fn mark_after(claim: i64) -> ClaimMark {
+    ClaimMark(vec![claim])
+}
+
+/// Returns the id of the last claim, or 0 if there is none.
+fn last_claim(connection: &Connection) -> Result<i64> {
     let last: Option<i64> = connection
         .prepare_cached("SELECT max(id) FROM claim")?
         .query_row([], |row| row.get(0))?;
-    Ok(ClaimId(last.unwrap_or(0)))
+    Ok(last.unwrap_or(0))
 }
 
 /// Counts the claims after that one, by code group.
-pub(super) fn claimed_after(connection: &Connection, after: ClaimId) -> Result<ClaimCount> {
+fn claimed_after(connection: &Connection, after: i64) -> Result<ClaimCount> {
     // Counted here, because SQLite would sort the rows to group them.
     let mut by_id: HashMap<i64, u64> = HashMap::new();
     let mut last = after;
     let mut statement =
         connection.prepare_cached("SELECT id, code_group FROM claim WHERE id > ?1 ORDER BY id")?;
-    let mut rows = statement.query([after.0])?;
+    let mut rows = statement.query([after])?;
     while let Some(row) = rows.next()? {
-        last = ClaimId(row.get(0)?);
+        last = row.get(0)?;
         *by_id.entry(row.get(1)?).or_default() += 1;
     }
     let mut claimed = ClaimCount {
         code_groups: HashMap::new(),
-        last,
+        mark: mark_after(last),
     };
     for (code_group, count) in by_id {
         if let Some(code_group) = skip_damaged(code_groups::load(connection, code_group))? {
@@ -128,9 +133,9 @@ pub(super) fn claimed_since(
     since: Timestamp,
     limit: u64,
 ) -> Result<ClaimCountSince> {
-    let last = last_claim(connection)?.0;
+    let last = last_claim(connection)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    // Claim ids increase in commit order, and so do their times. If the clock was set back, the
+    // Claim ids are consecutive and increase in commit order, and so do their times. If the clock was set back, the
     // result is off by that much.
     let (mut before, mut after) = (last.saturating_sub(limit).max(0), last + 1);
     let mut select = connection.prepare_cached("SELECT claimed_at FROM claim WHERE id = ?1")?;
@@ -150,7 +155,7 @@ pub(super) fn claimed_since(
         _ => at(after)?,
     };
     Ok(ClaimCountSince {
-        code_groups: claimed_after(connection, ClaimId(before))?.code_groups,
+        code_groups: claimed_after(connection, before)?.code_groups,
         from: Timestamp(from.unwrap_or(since.0)),
     })
 }
@@ -171,6 +176,7 @@ pub(super) fn run_statistics(connection: &Connection) -> Result<RunStatistics> {
             _ => run_statistics.cancelled = count,
         }
     }
+    // Ids are consecutive from 1: one writer assigns them, and no run is ever deleted.
     let all: Option<i64> = connection
         .prepare_cached("SELECT max(id) FROM run")?
         .query_row([], |row| row.get(0))?;
@@ -207,11 +213,12 @@ impl StatisticsStore for SqliteStore {
         })?)
     }
 
-    fn last_claim(&self) -> StoreResult<ClaimId> {
-        Ok(self.read(last_claim)?)
+    fn claim_mark(&self) -> StoreResult<ClaimMark> {
+        Ok(self.read(last_claim).map(mark_after)?)
     }
 
-    fn claimed_after(&self, after: ClaimId) -> StoreResult<ClaimCount> {
+    fn claimed_after(&self, mark: &ClaimMark) -> StoreResult<ClaimCount> {
+        let after = mark.0.first().copied().unwrap_or(0);
         Ok(self.read(|connection| claimed_after(connection, after))?)
     }
 

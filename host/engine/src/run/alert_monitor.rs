@@ -24,7 +24,7 @@ use promoflow_model::alert::{Alert, Kind, Level, Rule, Rules, Subject, event_par
 use promoflow_model::clock::Timestamp;
 use promoflow_model::event::Event;
 use promoflow_model::pool::CodeGroup;
-use promoflow_store::{ClaimId, NewNotification, Result, Store};
+use promoflow_store::{ClaimMark, NewNotification, Result, Store};
 
 /// Maximum time to wait for an evaluation of all code groups.
 const MAX_EVALUATION: Duration = Duration::from_secs(60);
@@ -32,7 +32,7 @@ const MAX_EVALUATION: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Number of claims before its start that the monitor checks: the process that made them may have
 /// died before it evaluated them.
-const LOOKBACK_CLAIMS: i64 = 256;
+const LOOKBACK_CLAIMS: u64 = 256;
 /// Lifetime of cached rates, as a multiple of the time that reading them took.
 const RATE_CACHE_FACTOR: u32 = 50;
 /// Interval between two evaluations of all code groups: codes expire and rates change without
@@ -43,8 +43,9 @@ const FULL_INTERVAL: Duration = Duration::from_secs(60);
 pub(super) struct AlertMonitor {
     rules: Rules,
     installation: String,
-    /// The last claim that was checked.
-    mark: ClaimId,
+    /// The place in the history of claims up to which they were checked; `None` to begin with the
+    /// latest ones.
+    mark: Option<ClaimMark>,
     /// The stored alerts; `None` if they are to be read.
     alerts: Option<HashMap<Subject, Alert>>,
     /// True if another process has changed an alert since they were read.
@@ -54,13 +55,6 @@ pub(super) struct AlertMonitor {
     next_full_evaluation: Instant,
     /// The cached rates and the time until which they are used.
     rates: Option<(Instant, ClaimRates)>,
-}
-
-/// Returns the claim after which the monitor starts.
-fn lookback_start(store: &dyn Store) -> Result<ClaimId> {
-    Ok(ClaimId(
-        store.last_claim()?.0.saturating_sub(LOOKBACK_CLAIMS),
-    ))
 }
 
 /// Signals to the alert monitor: end, or evaluate now.
@@ -107,7 +101,7 @@ impl AlertMonitor {
         Ok(AlertMonitor {
             rules: shared.parts.alerts.clone(),
             installation: store.installation()?,
-            mark: lookback_start(&**store)?,
+            mark: None,
             alerts: None,
             is_outdated: false,
             generation: None,
@@ -145,8 +139,7 @@ impl AlertMonitor {
         let (mut alerts, first) = match self.alerts.take() {
             Some(alerts) => (alerts, false),
             None => {
-                // The next full evaluation covers earlier claims.
-                self.mark = lookback_start(&**store)?;
+                self.mark = None;
                 let stored = store.alerts()?.into_iter();
                 let mut alerts = stored.map(|one| (one.subject.clone(), one)).collect();
                 self.clear_removed(shared, &mut alerts)?;
@@ -154,9 +147,7 @@ impl AlertMonitor {
             }
         };
         let judged = (|| {
-            let claimed = store.claimed_after(self.mark)?;
-            self.mark = claimed.last;
-            let mut code_groups: Vec<CodeGroup> = claimed.code_groups.into_keys().collect();
+            let mut code_groups = self.claimed_groups(&**store)?;
             if !last {
                 let generation = Some(store.pool_generation()?);
                 if (self.generation != generation && !first)
@@ -202,6 +193,24 @@ impl AlertMonitor {
             self.is_outdated = true;
         }
         Ok(stored)
+    }
+
+    /// Returns the code groups that were claimed from since the last call. Without a mark, returns
+    /// those of the latest claims; the next full evaluation covers earlier ones.
+    fn claimed_groups(&mut self, store: &dyn Store) -> Result<Vec<CodeGroup>> {
+        let (code_groups, mark) = match &self.mark {
+            Some(mark) => {
+                let claimed = store.claimed_after(mark)?;
+                (claimed.code_groups, claimed.mark)
+            }
+            None => {
+                let mark = store.claim_mark()?;
+                let latest = store.claimed_since(Timestamp(i64::MIN), LOOKBACK_CLAIMS)?;
+                (latest.code_groups, mark)
+            }
+        };
+        self.mark = Some(mark);
+        Ok(code_groups.into_keys().collect())
     }
 
     /// Clears alerts whose rule was removed. If the rule is added again, its alert is raised again.

@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::ClaimId;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::CodeGroup;
+
+/// A place in the history of claims. Only the engine that made it understands its numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimMark(pub Vec<i64>);
 
 /// The codes of a code group, counted by state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +31,8 @@ pub struct CodeGroupCount {
 pub struct PoolStatistics {
     /// Every code group that ever had a code.
     pub code_groups: Vec<CodeGroupCount>,
-    /// The last claim included.
-    pub last: ClaimId,
+    /// The place in the history of claims at that moment.
+    pub mark: ClaimMark,
     /// The pool generation at the time.
     pub generation: u64,
 }
@@ -39,8 +42,8 @@ pub struct PoolStatistics {
 pub struct ClaimCount {
     /// The number of claims; code groups without any are left out.
     pub code_groups: HashMap<CodeGroup, u64>,
-    /// The last claim included.
-    pub last: ClaimId,
+    /// The place after the last claim included.
+    pub mark: ClaimMark,
 }
 
 /// Claims since a time, by code group.

@@ -3,7 +3,7 @@
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::CodeGroup;
 
-use crate::{ClaimCount, ClaimCountSince, ClaimId, PoolStatistics, Result, RunStatistics};
+use crate::{ClaimCount, ClaimCountSince, ClaimMark, PoolStatistics, Result, RunStatistics};
 
 /// Counts of codes, claims, runs and deliveries.
 pub trait StatisticsStore: Send + Sync {
@@ -24,11 +24,13 @@ pub trait StatisticsStore: Send + Sync {
         limit: u64,
     ) -> Result<u64>;
 
-    /// Returns the last claim, or 0 if there is none.
-    fn last_claim(&self) -> Result<ClaimId>;
+    /// Returns the present place in the history of claims. Each claim changes it.
+    fn claim_mark(&self) -> Result<ClaimMark>;
 
-    /// Counts the claims after that one, by code group.
-    fn claimed_after(&self, after: ClaimId) -> Result<ClaimCount>;
+    /// Counts the claims that were committed after that place, by code group. If the next call
+    /// continues from the returned mark, each claim is counted once, in whatever order the claims
+    /// of several processes are committed.
+    fn claimed_after(&self, mark: &ClaimMark) -> Result<ClaimCount>;
 
     /// Counts the claims since a time, by code group; at most the last `limit`.
     fn claimed_since(&self, since: Timestamp, limit: u64) -> Result<ClaimCountSince>;
