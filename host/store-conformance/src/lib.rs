@@ -81,6 +81,7 @@ macro_rules! conformance_tests {
                 failed_deliveries_are_restarted_and_listed, deliveries_are_rescheduled_or_fail,
                 due_pages_alternate_and_exclude;
             installation: identity_calendar_and_schema, only_one_member_executes,
+                commits_are_noticed,
                 p7_everything_acknowledged_survives_a_restart;
             pool: p9_unused_codes_are_only_retired, lists_and_counts_by_filter,
                 claims_are_counted, kept_codes_are_found;

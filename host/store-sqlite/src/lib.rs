@@ -26,6 +26,7 @@ mod attempts;
 mod audit;
 mod backup;
 mod catalog;
+mod changes;
 mod code_groups;
 mod code_usage;
 mod codes;
@@ -97,7 +98,7 @@ pub struct SqliteStore {
     readers: Mutex<Vec<Connection>>,
     /// The number of pool changes by this process.
     pool_changes: AtomicU64,
-    /// Detects commits by other processes; used for nothing else.
+    /// Detects commits by other connections; used for nothing else.
     watcher: Mutex<Connection>,
     /// The contact directory for test runs while contacts are disabled, with the last event that it
     /// includes. Built when a test run first needs it.

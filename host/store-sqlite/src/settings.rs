@@ -6,11 +6,11 @@ use chrono_tz::Tz;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    Error, ExecutorLock, Result, SCHEMA, SqliteStore, StoreResult, audit, backup, damaged, lock,
+    ExecutorLock, Result, SCHEMA, SqliteStore, StoreResult, audit, backup, changes::Watch, damaged,
     lock_path,
 };
 use promoflow_model::pool::Calendar;
-use promoflow_store::{InstallationStore, Member, PromiseReport, StoreError};
+use promoflow_store::{ChangeWatch, InstallationStore, Member, PromiseReport, StoreError};
 
 pub(super) fn setting(connection: &Connection, name: &str) -> Result<String> {
     connection
@@ -79,13 +79,8 @@ impl InstallationStore for SqliteStore {
         Ok(Some(Box::new(lock)))
     }
 
-    fn data_version(&self) -> StoreResult<u64> {
-        let watcher = lock(&self.watcher);
-        let mark: i64 = watcher
-            .prepare_cached("PRAGMA data_version")
-            .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
-            .map_err(Error::from)?;
-        Ok(mark.unsigned_abs())
+    fn watch(&self) -> Box<dyn ChangeWatch + '_> {
+        Box::new(Watch::new(self))
     }
 
     fn backup(&self, to: &Path) -> StoreResult<()> {

@@ -9,7 +9,8 @@ use crate::committer::CommitError;
 use crate::sync::lock;
 use promoflow_model::redact;
 use promoflow_store::{
-    CommitReply, CommitUnit, DueRun, EventRowId, RunId, Segment, SegmentEnd, Stale, StoreError,
+    ChangedGroups, CommitReply, CommitUnit, DueRun, EventRowId, RunId, Segment, SegmentEnd, Stale,
+    StoreError,
 };
 
 /// Time before a run whose segment could not be committed is tried again.
@@ -150,10 +151,11 @@ impl Shared {
             Stale::Code => self.context.leases.forget(&segment.claims),
             _ => self.context.leases.give_back(&segment.claims),
         }
-        if stale == Stale::NotExhausted
-            && let Err(error) = self.context.leases.refresh()
-        {
-            tracing::warn!("cannot read the pool: {error}");
+        if stale == Stale::NotExhausted {
+            let exhausted = segment.exhausted.iter();
+            let groups = exhausted.map(|one| one.code_group.clone()).collect();
+            let changed = ChangedGroups::Only(groups);
+            self.context.leases.pool_changed(&changed);
         }
     }
 

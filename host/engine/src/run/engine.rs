@@ -32,9 +32,11 @@ use promoflow_trace::Tracer;
 /// Time that running segments have to finish when the engine stops. Later ones are interrupted and
 /// run again in the next process.
 const STOP_GRACE: Duration = Duration::from_secs(3);
-/// Interval at which the poller checks whether another process has committed. A check costs
-/// microseconds.
+/// Minimum interval between two checks for due runs, and the interval of tries to become the
+/// executor.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(4);
+/// Maximum time between two checks whether runs are idle.
+const MAX_IDLE_WAIT: Duration = Duration::from_secs(1);
 /// Number of conflicts after which an event is rejected as busy. Only a writer that never pauses
 /// causes that many.
 pub(super) const MAX_CONFLICTS: u32 = 100;
@@ -294,12 +296,15 @@ impl Engine {
     fn wait_until_idle(&self, runs: Option<&[RunId]>) -> Result<(), StoreError> {
         let shared = &self.shared;
         let mut seen = 0;
+        let mut watch = shared.parts.store.watch();
         loop {
             let now = shared.parts.clock.now();
             if shared.parts.store.are_idle(runs, now)? {
                 return Ok(());
             }
-            shared.progress.wait(&mut seen, POLL_INTERVAL);
+            watch.wait(MAX_IDLE_WAIT, &mut |most| {
+                shared.progress.wait(&mut seen, most)
+            })?;
         }
     }
 

@@ -2,17 +2,16 @@
 //!
 //! A lease is not a claim: a code leaves the pool only when the segment's commit deletes it, and a
 //! crash loses nothing but the leases. One process executes on a database, so only one process
-//! leases codes. Uploads, changes and retirements by other processes show in the pool's generation,
-//! or at the latest in the commit, which rejects a code that is no longer in the pool.
+//! leases codes. The poller notices uploads, changes and retirements by other processes; a claim
+//! before that is rejected by the commit if its code is no longer in the pool.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::CodeGroup;
-use promoflow_store::{AvailableCode, Position, Result, StagedClaim, Store};
+use promoflow_store::{AvailableCode, ChangedGroups, Position, Result, StagedClaim, Store};
 
 /// Numbers of codes read at once: first a few, so that a single event starts fast, then up to the
 /// maximum.
@@ -40,18 +39,26 @@ pub(super) struct Leases {
     store: Arc<dyn Store>,
     table: Mutex<LeaseTable>,
     settled: Condvar,
-    /// The number of this process's pool changes that the leases have seen.
-    changes: AtomicU64,
 }
 
 #[derive(Default)]
 struct LeaseTable {
-    /// The pool generation that the windows were read at.
-    generation: u64,
+    /// The number of this process's pool changes that the windows include.
+    changes: u64,
     code_groups: HashMap<CodeGroup, GroupLeases>,
 }
 
 impl LeaseTable {
+    /// Drops all windows if this process has changed the pool since they were read.
+    fn see_changes(&mut self, changes: u64) {
+        if self.changes != changes {
+            self.changes = changes;
+            for code_group in self.code_groups.values_mut() {
+                code_group.windows.clear();
+            }
+        }
+    }
+
     /// Drops the code groups without staged codes if there are too many groups.
     fn make_room(&mut self) {
         if self.code_groups.len() >= MAX_GROUPS {
@@ -173,7 +180,6 @@ impl Leases {
             store,
             table: Mutex::default(),
             settled: Condvar::new(),
-            changes: AtomicU64::new(0),
         }
     }
 
@@ -194,12 +200,9 @@ impl Leases {
         own: &[Position],
     ) -> Result<LeaseOutcome> {
         let until = Instant::now() + MAX_WAIT;
-        let changes = self.store.pool_changes();
-        if self.changes.swap(changes, Ordering::SeqCst) != changes {
-            self.refresh()?;
-        }
         let mut table = self.table();
         loop {
+            table.see_changes(self.store.pool_changes());
             if !table.code_groups.contains_key(code_group) {
                 table.make_room();
                 table
@@ -282,19 +285,29 @@ impl Leases {
         self.settled.notify_all();
     }
 
-    /// Checks whether the pool was changed other than by segment commits. If so, the order of the
-    /// cached codes may be wrong, and they are read again.
-    pub(super) fn refresh(&self) -> Result<()> {
-        let generation = self.store.pool_generation()?;
-        let mut table = self.table();
-        if table.generation != generation {
-            table.generation = generation;
-            for code_group in table.code_groups.values_mut() {
-                code_group.windows.clear();
-            }
-            self.settled.notify_all();
+    /// Drops the windows of code groups that were changed other than by a segment's commit: the
+    /// order of their codes may be wrong, so they are read again.
+    pub(super) fn pool_changed(&self, changed: &ChangedGroups) {
+        if *changed == ChangedGroups::NONE {
+            return;
         }
-        Ok(())
+        let mut table = self.table();
+        match changed {
+            ChangedGroups::Only(code_groups) => {
+                for code_group in code_groups {
+                    if let Some(leases) = table.code_groups.get_mut(code_group) {
+                        leases.windows.clear();
+                    }
+                }
+            }
+            ChangedGroups::All => {
+                for leases in table.code_groups.values_mut() {
+                    leases.windows.clear();
+                }
+            }
+        }
+        drop(table);
+        self.settled.notify_all();
     }
 }
 

@@ -7,22 +7,23 @@ use std::time::{Duration, Instant};
 use super::engine::{POLL_INTERVAL, Shared};
 use super::worker::Task;
 use crate::sync::lock;
-use promoflow_store::StoreError;
+use promoflow_store::{Changes, StoreError};
 
+/// Delay after an error of the store.
+const FAILURE_DELAY: Duration = Duration::from_secs(1);
 /// Interval at which the poller checks everything else while there are always due runs.
 const REFRESH_INTERVAL: Duration = Duration::from_millis(100);
 /// Number of due runs fetched at once.
 const FETCH_LIMIT: usize = 128;
 
 impl Shared {
-    /// Reads the configuration and the pool again if they have changed.
-    pub(super) fn refresh(&self) {
-        if let Err(error) = self.parts.workflow_cache.refresh() {
+    /// Reads the configuration again if it has changed. Returns false if that failed.
+    fn refresh_config(&self) -> bool {
+        let read = self.parts.workflow_cache.refresh();
+        if let Err(error) = &read {
             tracing::error!("cannot read the configuration: {error:#}");
         }
-        if let Err(error) = self.context.leases.refresh() {
-            tracing::error!("cannot read the pool: {error}");
-        }
+        read.is_ok()
     }
 
     /// Acquires the executor lock if it is available.
@@ -31,7 +32,7 @@ impl Shared {
             return Ok(());
         };
         *lock(&self.executor) = Some(member);
-        self.refresh();
+        self.refresh_config();
         self.executes.store(true, Ordering::SeqCst);
         if let Some(dispatcher) = &self.parts.dispatcher {
             dispatcher.start()?;
@@ -43,11 +44,12 @@ impl Shared {
     /// work left by a process that ended, and due waits and retries.
     pub(super) fn poll(self: &Arc<Self>) {
         let mut seen = 0;
-        let mut mark = None;
+        let mut watch = self.parts.store.watch();
+        let mut config_outdated = true;
         let mut next = Instant::now();
         while !self.stopping.load(Ordering::SeqCst) {
-            self.poller_wakeup.wait(&mut seen, POLL_INTERVAL);
             if !self.executes.load(Ordering::SeqCst) {
+                self.poller_wakeup.wait(&mut seen, POLL_INTERVAL);
                 let tried = self.try_execute();
                 // Log only the first failure: the next try follows within milliseconds.
                 let lost_before = self
@@ -61,19 +63,28 @@ impl Shared {
                 self.progress.notify();
                 continue;
             }
-            let current = self.parts.store.data_version().ok();
-            let changed = current != mark;
-            if !changed && Instant::now() < next {
-                continue;
-            }
-            mark = current;
+            let left = next.saturating_duration_since(Instant::now());
+            let waited = watch.wait(left.max(POLL_INTERVAL), &mut |most| {
+                self.poller_wakeup.wait(&mut seen, most)
+            });
+            let changes = waited.unwrap_or_else(|error| {
+                tracing::error!("cannot look for changes: {error}");
+                self.poller_wakeup.wait(&mut seen, FAILURE_DELAY);
+                Some(Changes::ALL)
+            });
             self.pause_trapping_workflows();
-            self.refresh();
+            if let Some(changes) = changes {
+                self.context.leases.pool_changed(&changes.pool);
+                config_outdated |= changes.config;
+            }
+            if config_outdated {
+                config_outdated = !self.refresh_config();
+            }
             match self.queue_due_runs() {
                 Ok(wait) => next = Instant::now() + wait,
                 Err(error) => {
                     tracing::error!("cannot fetch due runs: {error}");
-                    next = Instant::now() + Duration::from_secs(1);
+                    next = Instant::now() + FAILURE_DELAY;
                 }
             }
             if let Some(dispatcher) = &self.parts.dispatcher {

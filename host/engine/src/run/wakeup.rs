@@ -28,15 +28,17 @@ impl Wakeup {
         }
     }
 
-    /// Waits for a notification newer than `last`, for at most `most`.
-    pub(super) fn wait(&self, last: &mut u64, most: Duration) {
+    /// Waits for a notification newer than `last`, for at most `most`. Returns true if there was
+    /// one.
+    pub(super) fn wait(&self, last: &mut u64, most: Duration) -> bool {
         let mut state = lock(&self.state);
         state.waiting += 1;
-        let (mut state, _) = self
+        let (mut state, waited) = self
             .condvar
             .wait_timeout_while(state, most, |state| state.notifications == *last)
             .unwrap_or_else(PoisonError::into_inner);
         state.waiting -= 1;
         *last = state.notifications;
+        !waited.timed_out()
     }
 }

@@ -1,5 +1,6 @@
 //! The data that callers and the store exchange.
 
+mod changes;
 mod codes;
 mod commit;
 mod configuration;
@@ -10,6 +11,7 @@ mod outbox;
 mod service;
 mod statistics;
 
+pub use changes::*;
 pub use codes::*;
 pub use commit::*;
 pub use configuration::*;

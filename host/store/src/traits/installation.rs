@@ -1,10 +1,11 @@
 //! The installation itself: its identity, its calendar, and the care of the database.
 
 use std::path::Path;
+use std::time::Duration;
 
 use promoflow_model::pool::Calendar;
 
-use crate::{PromiseReport, Result};
+use crate::{Changes, PromiseReport, Result};
 
 /// The installation itself: its identity, its calendar, and the care of the database.
 pub trait InstallationStore: Send + Sync {
@@ -25,8 +26,8 @@ pub trait InstallationStore: Send + Sync {
     /// if another process is. Only an executor runs segments, leases codes and delivers.
     fn try_join(&self) -> Result<Option<Box<dyn Member>>>;
 
-    /// Returns a number that changes when another process or connection has committed.
-    fn data_version(&self) -> Result<u64>;
+    /// Returns a watch that notices what any process commits.
+    fn watch(&self) -> Box<dyn ChangeWatch + '_>;
 
     /// Copies the database as it is at one moment into a new file, durably, without blocking
     /// writers. Fails if the file exists.
@@ -39,3 +40,16 @@ pub trait InstallationStore: Send + Sync {
 /// The membership of an executor. Dropping it, or the end of the process in any way, gives up what
 /// the executor had leased.
 pub trait Member: Send + std::fmt::Debug {}
+
+/// Notices what any process commits.
+pub trait ChangeWatch: Send {
+    /// Waits for something to be committed, for at most `at_most`. Returns what may have changed
+    /// since the last call, or everything in the first call; `None` if nothing has. How soon a
+    /// commit is noticed depends on the engine, which sleeps only through `pause`: it sleeps for at
+    /// most that time and returns true if the caller must not wait any longer.
+    fn wait(
+        &mut self,
+        at_most: Duration,
+        pause: &mut dyn FnMut(Duration) -> bool,
+    ) -> Result<Option<Changes>>;
+}

@@ -19,7 +19,7 @@ pub use configuration::ConfigurationStore;
 pub use contact::{ContactOutcome, ContactSession, ContactStore, Directory};
 pub use delivery::DeliveryStore;
 pub use idempotency::IdempotencyStore;
-pub use installation::{InstallationStore, Member};
+pub use installation::{ChangeWatch, InstallationStore, Member};
 pub use key::KeyStore;
 pub use pool::PoolStore;
 pub use run::RunStore;

@@ -30,7 +30,8 @@ enum Operation {
     Upload(Vec<i64>),
     /// The clock moves forward or back by milliseconds.
     Tick(i64),
-    Refresh,
+    /// The poller has noticed a change.
+    PoolChanged,
 }
 
 fn operations() -> impl Strategy<Value = Vec<Operation>> {
@@ -42,7 +43,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
         1 => (index(), any::<bool>()).prop_map(|(index, done)| Operation::Forget(index, done)),
         1 => prop::collection::vec(-1_i64..8, 1..24).prop_map(Operation::Upload),
         1 => (-2 * DAY..2 * DAY).prop_map(Operation::Tick),
-        1 => Just(Operation::Refresh),
+        1 => Just(Operation::PoolChanged),
     ];
     prop::collection::vec(operation, 1..80)
 }
@@ -125,8 +126,6 @@ impl Bench {
         for claim in &self.staged {
             self.free.remove(&claim.code.position);
         }
-        // The poller does the same when it sees that another process has committed.
-        self.leases.refresh().unwrap();
     }
 
     fn take(&mut self, days: u32) -> Result<(), TestCaseError> {
@@ -217,7 +216,7 @@ impl Bench {
             }
             Operation::Upload(lasting) => self.upload(lasting),
             Operation::Tick(millis) => self.now += millis,
-            Operation::Refresh => self.leases.refresh().unwrap(),
+            Operation::PoolChanged => self.leases.pool_changed(&ChangedGroups::All),
         }
         Ok(())
     }
