@@ -83,7 +83,7 @@ macro_rules! conformance_tests {
             installation: identity_calendar_and_schema, only_one_member_executes,
                 commits_are_noticed,
                 p7_everything_acknowledged_survives_a_restart;
-            pool: p9_unused_codes_are_only_retired, lists_and_counts_by_filter,
+            pool: p9_unused_codes_are_only_retired, leases_change_nothing, lists_and_counts_by_filter,
                 claims_are_counted, kept_codes_are_found;
             pool_model: p6_pool_matches_a_plain_table;
             records: keys_are_added_and_revoked, responses_are_stored_once,

@@ -2,10 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use super::{Fixture, Harness, NOW, code_group, row, segment};
+use super::{Fixture, Harness, NOW, claim, code_group, row, segment};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::Filter;
-use promoflow_store::{Atomicity, StagedReuse};
+use promoflow_store::{Atomicity, AvailableCode, StagedReuse};
 
 /// A retired code stays in the pool and can be reinstated; a used one can be neither.
 pub fn p9_unused_codes_are_only_retired<H: Harness>() {
@@ -27,6 +27,37 @@ pub fn p9_unused_codes_are_only_retired<H: Harness>() {
     assert!(fixture.first(&code_group(0)).is_none());
     store.retire(&codes, false, &NOW).unwrap();
     assert_eq!(fixture.first(&code_group(0)).unwrap().code, "B");
+    fixture.audit();
+}
+
+/// A lease returns the next codes in the order of claiming, as often as it is asked, and takes
+/// nothing out of the pool. A sole process holds all leases.
+pub fn leases_change_nothing<H: Harness>() {
+    let fixture = Fixture::<H>::new();
+    let store = fixture.store();
+    let rows = vec![row("C", None), row("B", Some(NOW.0 + 10)), row("A", None)];
+    fixture.upload(&[rows], Atomicity::Batches);
+    let lease = |after, limit| {
+        let leased = store.lease(&code_group(0), after, limit).unwrap();
+        assert!(!leased.others);
+        (leased.codes, leased.end)
+    };
+    let names = |codes: &[AvailableCode]| -> Vec<String> {
+        codes.iter().map(|code| code.code.clone()).collect()
+    };
+    let (first, end) = lease(None, 2);
+    assert_eq!((names(&first), end), (vec!["B".into(), "C".into()], false));
+    let (last, end) = lease(Some(first[1].position), 2);
+    assert_eq!((names(&last), end), (vec!["A".into()], true));
+    let available = store.available_codes(&code_group(0), None, 10).unwrap();
+    assert_eq!(names(&available), ["B", "C", "A"]);
+    assert_eq!(lease(None, 10).0, available);
+    store.give_up(&code_group(0)).unwrap();
+    let claims = vec![claim(code_group(0), available[0].clone())];
+    fixture.start(Some(segment(None, claims)));
+    assert_eq!(names(&lease(None, 10).0), ["C", "A"]);
+    let other = store.lease(&code_group(20), None, 10).unwrap();
+    assert!(other.codes.is_empty() && other.end && !other.others);
     fixture.audit();
 }
 

@@ -11,8 +11,8 @@ use super::{
 use promoflow_model::clock::{Clock, Timestamp};
 use promoflow_model::pool::{CodeGroup, Filter};
 use promoflow_store::{
-    AvailableCode, CodeRow, DeliveryId, PoolCount, PoolStore, Position, RetireResult,
-    ReusableClaim, RunId, UsedBy,
+    AvailableCode, CodeRow, DeliveryId, LeaseStore, Leased, PoolCount, PoolStore, Position,
+    RetireResult, ReusableClaim, RunId, UsedBy,
 };
 
 /// A code with its code group, its claim, and whether it is available.
@@ -326,6 +326,31 @@ pub(super) fn log_retirement(
     Ok(())
 }
 
+/// One process executes on a file, so nobody else leases codes.
+impl LeaseStore for SqliteStore {
+    fn lease(
+        &self,
+        code_group: &CodeGroup,
+        after: Option<Position>,
+        limit: usize,
+    ) -> StoreResult<Leased> {
+        let codes = self.available_codes(code_group, after, limit)?;
+        Ok(Leased {
+            end: codes.len() < limit,
+            others: false,
+            codes,
+        })
+    }
+
+    fn give_up(&self, _: &CodeGroup) -> StoreResult<()> {
+        Ok(())
+    }
+
+    fn pool_changes(&self) -> u64 {
+        self.pool_changes.load(Ordering::SeqCst)
+    }
+}
+
 impl PoolStore for SqliteStore {
     fn available_codes(
         &self,
@@ -357,10 +382,6 @@ impl PoolStore for SqliteStore {
         Ok(self.read(|connection| {
             number_setting(connection, "pool-generation").map(i64::unsigned_abs)
         })?)
-    }
-
-    fn pool_changes(&self) -> u64 {
-        self.pool_changes.load(Ordering::SeqCst)
     }
 
     fn codes(

@@ -26,7 +26,7 @@ use promoflow_model::alert;
 use promoflow_model::alert::Rules;
 use promoflow_model::clock::Clock;
 use promoflow_model::event::{CheckedEvent, EventError};
-use promoflow_store::{Member, RunId, Store, StoreError};
+use promoflow_store::{LeaseStore, Member, RunId, Store, StoreError};
 use promoflow_trace::Tracer;
 
 /// Time that running segments have to finish when the engine stops. Later ones are interrupted and
@@ -144,9 +144,10 @@ pub(super) struct Shared {
 impl Engine {
     /// Starts the threads: workers, the poller and the dispatcher.
     pub fn start(parts: EngineParts) -> anyhow::Result<Engine> {
+        let leased: Arc<dyn LeaseStore> = parts.store.clone();
         let context = EngineContext {
             store: Arc::clone(&parts.store),
-            leases: Arc::new(Leases::new(Arc::clone(&parts.store))),
+            leases: Arc::new(Leases::new(leased)),
             clock: Arc::clone(&parts.clock),
             calendar: parts.workflow_cache.calendar(),
             contact_overlay: None,

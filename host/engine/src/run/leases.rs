@@ -1,8 +1,8 @@
 //! Leases: the next codes of each code group, held in memory and given to staged claims in order.
 //!
 //! A lease is not a claim: a code leaves the pool only when the segment's commit deletes it, and a
-//! crash loses nothing but the leases. One process executes on a database, so only one process
-//! leases codes. The poller notices uploads, changes and retirements by other processes; a claim
+//! crash loses nothing but the leases. If other processes execute too, the store keeps their leases
+//! apart, and says if a code group is empty only because others hold its last codes. The poller notices uploads, changes and retirements by other processes; a claim
 //! before that is rejected by the commit if its code is no longer in the pool.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -11,14 +11,18 @@ use std::time::{Duration, Instant};
 
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::CodeGroup;
-use promoflow_store::{AvailableCode, ChangedGroups, Position, Result, StagedClaim, Store};
+use promoflow_store::{
+    AvailableCode, ChangedGroups, LeaseStore, Leased, Position, Result, StagedClaim, Store,
+};
 
 /// Numbers of codes read at once: first a few, so that a single event starts fast, then up to the
 /// maximum.
 const FIRST_READ: usize = 16;
 const MAX_READ: usize = 1024;
-/// Time that a claim waits for codes that other segments have staged.
+/// Time that a claim waits for codes that other segments have staged, or other processes leased.
 const MAX_WAIT: Duration = Duration::from_secs(1);
+/// Interval at which it looks again for codes that other processes had leased.
+const OTHERS_INTERVAL: Duration = Duration::from_millis(50);
 /// Maximum numbers of code groups, and of windows per group, in memory: events may ask for any type
 /// and any number of days.
 const MAX_GROUPS: usize = 4_096;
@@ -31,12 +35,40 @@ pub(super) enum LeaseOutcome {
     Code(AvailableCode),
     /// No code matches, and none can come back.
     Exhausted,
-    /// Other segments have staged all matching codes, and waiting longer could deadlock.
+    /// Other segments have staged all matching codes, or other processes hold them, and waiting
+    /// longer could deadlock.
     Busy,
 }
 
+/// The available codes, as a test run sees them: it leases none.
+pub(super) struct UnleasedCodes(pub(super) Arc<dyn Store>);
+
+impl LeaseStore for UnleasedCodes {
+    fn lease(
+        &self,
+        code_group: &CodeGroup,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Leased> {
+        let codes = self.0.available_codes(code_group, after, limit)?;
+        Ok(Leased {
+            end: codes.len() < limit,
+            others: false,
+            codes,
+        })
+    }
+
+    fn give_up(&self, _: &CodeGroup) -> Result<()> {
+        Ok(())
+    }
+
+    fn pool_changes(&self) -> u64 {
+        self.0.pool_changes()
+    }
+}
+
 pub(super) struct Leases {
-    store: Arc<dyn Store>,
+    store: Arc<dyn LeaseStore>,
     table: Mutex<LeaseTable>,
     settled: Condvar,
 }
@@ -60,11 +92,18 @@ impl LeaseTable {
     }
 
     /// Drops the code groups without staged codes if there are too many groups.
-    fn make_room(&mut self) {
-        if self.code_groups.len() >= MAX_GROUPS {
-            self.code_groups
-                .retain(|_, code_group| !code_group.staged.is_empty());
+    fn make_room(&mut self, store: &dyn LeaseStore) {
+        if self.code_groups.len() < MAX_GROUPS {
+            return;
         }
+        self.code_groups.retain(|code_group, leases| {
+            let is_needed = !leases.staged.is_empty();
+            if !is_needed && let Err(error) = store.give_up(code_group) {
+                // They end by themselves at the latest when this process does.
+                tracing::warn!("cannot give up leases: {error}");
+            }
+            is_needed
+        });
     }
 }
 
@@ -85,6 +124,8 @@ struct Window {
     to: Option<Position>,
     /// True if the group has no code after `to`.
     end: bool,
+    /// True if other processes had leased codes of the group when it was read last.
+    others: bool,
     next_read: usize,
 }
 
@@ -95,6 +136,7 @@ impl Window {
             codes: BTreeMap::new(),
             to: None,
             end: false,
+            others: false,
             next_read: FIRST_READ,
         }
     }
@@ -128,7 +170,7 @@ impl GroupLeases {
     /// group before.
     fn read_next(
         &mut self,
-        store: &dyn Store,
+        store: &dyn LeaseStore,
         code_group: &CodeGroup,
         days: u32,
         needed: Timestamp,
@@ -158,24 +200,37 @@ impl GroupLeases {
         }
         window.codes = lasting;
         let after = window.to.filter(|to| *to >= first).unwrap_or(first);
-        let read = store.available_codes(code_group, Some(after), window.next_read)?;
-        window.end = read.len() < window.next_read;
+        let leased = store.lease(code_group, Some(after), window.next_read)?;
+        window.end = leased.end;
+        window.others = leased.others;
         window.next_read = (window.next_read * 4).min(MAX_READ);
-        if let Some(last) = read.last() {
+        if let Some(last) = leased.codes.last() {
             window.to = Some(last.position);
         }
         let staged = &self.staged;
         window.codes.extend(
-            read.into_iter()
+            leased
+                .codes
+                .into_iter()
                 .filter(|code| !staged.contains(&code.position))
                 .map(|code| (code.position, code.code)),
         );
         Ok(true)
     }
+
+    /// If other processes have leased codes of the group, drops the window, so that the group is
+    /// read again, and returns true.
+    fn forget_if_others(&mut self, days: u32) -> bool {
+        let others = self.windows.get(&days).is_some_and(|window| window.others);
+        if others {
+            self.windows.remove(&days);
+        }
+        others
+    }
 }
 
 impl Leases {
-    pub(super) fn new(store: Arc<dyn Store>) -> Leases {
+    pub(super) fn new(store: Arc<dyn LeaseStore>) -> Leases {
         Leases {
             store,
             table: Mutex::default(),
@@ -204,7 +259,7 @@ impl Leases {
         loop {
             table.see_changes(self.store.pool_changes());
             if !table.code_groups.contains_key(code_group) {
-                table.make_room();
+                table.make_room(&*self.store);
                 table
                     .code_groups
                     .insert(code_group.clone(), GroupLeases::default());
@@ -220,20 +275,24 @@ impl Leases {
             if group_leases.read_next(&*self.store, code_group, days, needed)? {
                 continue;
             }
-            if !group_leases
-                .staged
-                .iter()
-                .any(|position| position.expires >= needed && !own.contains(position))
-            {
+            let mut staged = group_leases.staged.iter();
+            let is_staged =
+                staged.any(|position| position.expires >= needed && !own.contains(position));
+            let others = group_leases.forget_if_others(days);
+            if !is_staged && !others {
                 return Ok(LeaseOutcome::Exhausted);
             }
             let left = until.saturating_duration_since(Instant::now());
             if !own.is_empty() || left.is_zero() {
                 return Ok(LeaseOutcome::Busy);
             }
+            let most = match others {
+                true => left.min(OTHERS_INTERVAL),
+                false => left,
+            };
             table = self
                 .settled
-                .wait_timeout(table, left)
+                .wait_timeout(table, most)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }

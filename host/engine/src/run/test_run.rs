@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::claim::HeldCode;
 use super::contact_overlay::ContactOverlay;
 use super::engine::SubmitError;
-use super::leases::Leases;
+use super::leases::{Leases, UnleasedCodes};
 use super::plan::Plan;
 use super::segment::{EngineContext, SegmentInput, execute, positions};
 use super::workflow_cache::WorkflowCache;
@@ -69,7 +69,7 @@ pub fn test_run(
     let mut contacts = configuration.contacts;
     loop {
         let context = EngineContext {
-            leases: Arc::new(Leases::new(Arc::clone(&store))),
+            leases: Arc::new(Leases::new(Arc::new(UnleasedCodes(Arc::clone(&store))))),
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
             calendar: workflow_cache.calendar(),

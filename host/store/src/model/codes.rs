@@ -79,6 +79,17 @@ pub struct AvailableCode {
     pub code: String,
 }
 
+/// Codes that a process has leased.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leased {
+    /// The codes, in the order of claiming.
+    pub codes: Vec<AvailableCode>,
+    /// True if the code group has no further code that this process may lease.
+    pub end: bool,
+    /// True if other processes have leased codes of the code group, which may still come back.
+    pub others: bool,
+}
+
 /// The use of a promo code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

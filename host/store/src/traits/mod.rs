@@ -8,6 +8,7 @@ mod delivery;
 mod idempotency;
 mod installation;
 mod key;
+mod lease;
 mod pool;
 mod run;
 mod statistics;
@@ -21,6 +22,7 @@ pub use delivery::DeliveryStore;
 pub use idempotency::IdempotencyStore;
 pub use installation::{ChangeWatch, InstallationStore, Member};
 pub use key::KeyStore;
+pub use lease::LeaseStore;
 pub use pool::PoolStore;
 pub use run::RunStore;
 pub use statistics::StatisticsStore;
@@ -39,6 +41,7 @@ pub trait Store:
     + IdempotencyStore
     + InstallationStore
     + KeyStore
+    + LeaseStore
     + PoolStore
     + RunStore
     + StatisticsStore
@@ -55,6 +58,7 @@ impl<S> Store for S where
         + IdempotencyStore
         + InstallationStore
         + KeyStore
+        + LeaseStore
         + PoolStore
         + RunStore
         + StatisticsStore

@@ -1,4 +1,4 @@
-//! The pool: codes, their states, and the leases on available ones.
+//! The pool: codes and their states.
 
 use std::ops::ControlFlow;
 
@@ -10,9 +10,10 @@ use crate::{
     RunId,
 };
 
-/// The pool: codes, their states, and the leases on available ones.
+/// The pool: codes and their states.
 pub trait PoolStore: Send + Sync {
-    /// Returns the available codes of a code group after that position, in the order of claiming.
+    /// Returns the available codes of a code group after that position, in the order of claiming,
+    /// without leasing them.
     fn available_codes(
         &self,
         code_group: &CodeGroup,
@@ -37,12 +38,8 @@ pub trait PoolStore: Send + Sync {
     ) -> Result<Option<ReusableClaim>>;
 
     /// Returns a number that changes whenever codes are added, changed or removed other than by a
-    /// segment's commit. Earlier leases may then be out of order.
+    /// segment's commit.
     fn pool_generation(&self) -> Result<u64>;
-
-    /// Returns how often this process has changed the pool in that way. Free of cost; includes
-    /// every change whose call has returned.
-    fn pool_changes(&self) -> u64;
 
     /// Calls `visit` for each matching code after code `after`, ordered by the codes' text, in constant
     /// memory.

@@ -1,5 +1,7 @@
 //! Tests of the leases against a simple model of the available and the staged codes.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -75,7 +77,7 @@ impl Bench {
         store.save_workflow(&workflow("w"), Timestamp(0)).unwrap();
         Bench {
             workflow: store.workflows().unwrap()[0].row,
-            leases: Leases::new(Arc::clone(&store)),
+            leases: Leases::new(store.clone()),
             store,
             _folder: folder,
             free: BTreeMap::new(),
@@ -287,11 +289,74 @@ fn a_claim_is_exhausted_if_its_own_segment_holds_the_last_code() {
     assert!(matches!(taken.unwrap(), LeaseOutcome::Exhausted));
 }
 
+/// A pool that another process claims from too.
+#[derive(Default)]
+struct OtherProcess {
+    /// True while the other process has leased the only code.
+    has_leased: AtomicBool,
+    /// The only code, if it is available.
+    code: Mutex<Option<AvailableCode>>,
+    given_up: Mutex<Vec<CodeGroup>>,
+}
+
+impl LeaseStore for OtherProcess {
+    fn lease(&self, _: &CodeGroup, _: Option<Position>, _: usize) -> Result<Leased> {
+        let others = self.has_leased.load(Ordering::SeqCst);
+        let code = self.code.lock().unwrap().clone();
+        Ok(Leased {
+            codes: code.filter(|_| !others).into_iter().collect(),
+            end: true,
+            others,
+        })
+    }
+
+    fn give_up(&self, code_group: &CodeGroup) -> Result<()> {
+        self.given_up.lock().unwrap().push(code_group.clone());
+        Ok(())
+    }
+
+    fn pool_changes(&self) -> u64 {
+        0
+    }
+}
+
+#[test]
+fn a_claim_waits_for_the_codes_that_others_have_leased() {
+    let code = AvailableCode {
+        position: Position {
+            expires: Timestamp::NEVER,
+            id: 1,
+        },
+        code: "A".into(),
+    };
+    for comes_back in [true, false] {
+        let store = Arc::new(OtherProcess {
+            has_leased: AtomicBool::new(true),
+            code: Mutex::new(comes_back.then(|| code.clone())),
+            given_up: Mutex::default(),
+        });
+        let leases = Leases::new(store.clone());
+        let own = [code.position];
+        let busy = leases.take(&code_group(), 0, Timestamp(1), &own).unwrap();
+        assert!(matches!(busy, LeaseOutcome::Busy), "{busy:?}");
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| leases.take(&code_group(), 0, Timestamp(1), &[]));
+            std::thread::sleep(Duration::from_millis(20));
+            assert!(!waiting.is_finished());
+            store.has_leased.store(false, Ordering::SeqCst);
+            match waiting.join().unwrap().unwrap() {
+                LeaseOutcome::Code(taken) => assert!(comes_back && taken == code),
+                LeaseOutcome::Exhausted => assert!(!comes_back),
+                LeaseOutcome::Busy => panic!("the claim did not look again"),
+            }
+        });
+    }
+}
+
 #[test]
 fn bounds_the_cached_groups_and_windows() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Arc::new(SqliteStore::open(&folder.path().join("shop.db")).unwrap());
-    let leases = Leases::new(store);
+    let store = Arc::new(OtherProcess::default());
+    let leases = Leases::new(store.clone());
     let code_group = |number: usize| CodeGroup {
         code_type: format!("t{number}"),
         discount: 0,
@@ -302,6 +367,8 @@ fn bounds_the_cached_groups_and_windows() {
             .unwrap();
         assert!(matches!(taken, LeaseOutcome::Exhausted));
     }
+    let given_up = store.given_up.lock().unwrap().len();
+    assert_eq!(given_up, MAX_GROUPS, "the leases on dropped groups end");
     for days in 0..100 {
         leases
             .take(&code_group(0), days, Timestamp(1), &[])
