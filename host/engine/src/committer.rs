@@ -1,4 +1,5 @@
-//! The committer: one thread that commits all waiting units in one transaction (group commit).
+//! The committer: a thread that commits all waiting units in one transaction (group commit), or
+//! several if the store gains from several commits at once.
 //!
 //! A durable commit costs a write to disk, and a page that many units change is written only once
 //! for all of them. So everything that is waiting when a commit begins shares it. If more units are
@@ -12,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use crate::metrics::Metrics;
 use crate::observer::Observers;
+use crate::sync::lock;
 use promoflow_model::clock::Clock;
 use promoflow_model::failpoint;
 use promoflow_model::failpoint::Failpoint;
-use promoflow_store::{CommitReply, CommitUnit, Store, StoreError};
+use promoflow_store::{CommitReply, CommitStore, CommitUnit, StoreError};
 
 /// Maximum number of waiting units; further submitters block. Enough for a few full commits.
 const MAX_WAITING: usize = 4_096;
@@ -44,12 +46,12 @@ struct PendingUnit {
 pub struct Committer {
     context: Arc<CommitContext>,
     queue: Arc<CommitQueue>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// What a commit uses.
 struct CommitContext {
-    store: Arc<dyn Store>,
+    store: Arc<dyn CommitStore>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     observers: Arc<Observers>,
@@ -58,8 +60,12 @@ struct CommitContext {
 /// The queue of submitted units.
 struct CommitQueue {
     state: Mutex<State>,
-    /// Wakes the committer.
+    /// Maximum number of commits at a time.
+    commits_at_once: usize,
+    /// Wakes an idle committer thread.
     filled: Condvar,
+    /// Wakes the committer thread that waits for announced units.
+    complete: Condvar,
     /// Wakes submitters that wait for room.
     drained: Condvar,
 }
@@ -69,11 +75,12 @@ struct State {
     waiting: Vec<PendingUnit>,
     /// Number of units that are announced and not submitted yet.
     reserved: usize,
-    /// The committer is waiting for a first unit. `is_lingering`: it is waiting for announced units.
-    is_idle: bool,
+    /// Number of committer threads that wait for a first unit.
+    idle: usize,
+    /// A committer thread is waiting for announced units, which join its batch.
     is_lingering: bool,
-    /// A commit is in progress, by the committer or by the submitter of a lone unit.
-    is_committing: bool,
+    /// Number of commits in progress, by committer threads or by submitters of lone units.
+    commits: usize,
     is_closed: bool,
 }
 
@@ -81,12 +88,6 @@ impl State {
     /// Returns true if a lingering commit need not wait any longer.
     fn is_complete(&self) -> bool {
         self.reserved == 0 || self.waiting.len() >= MAX_BATCH_UNITS || self.is_closed
-    }
-
-    /// Returns true if a submitter with `own` reserved units has nothing to share a commit
-    /// with.
-    fn is_sole(&self, own: usize) -> bool {
-        !self.is_committing && !self.is_closed && self.waiting.is_empty() && self.reserved == own
     }
 }
 
@@ -106,34 +107,53 @@ impl CommitQueue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns true if a submitter with `own` reserved units has nothing to share a commit with.
+    fn is_sole(&self, state: &State, own: usize) -> bool {
+        self.has_room(state)
+            && !state.is_closed
+            && state.waiting.is_empty()
+            && state.reserved == own
+    }
+
+    /// Returns true if another commit may begin.
+    fn has_room(&self, state: &State) -> bool {
+        state.commits < self.commits_at_once
+    }
+
+    /// Wakes the committer thread that has something to do.
     fn wake(&self, state: &State) {
-        let begins = state.is_idle && !state.waiting.is_empty() && !state.is_committing;
-        if begins || (state.is_lingering && state.is_complete()) {
+        if state.is_lingering {
+            if state.is_complete() {
+                self.complete.notify_one();
+            }
+        } else if state.is_closed {
+            self.filled.notify_all();
+        } else if state.idle > 0 && !state.waiting.is_empty() && self.has_room(state) {
             self.filled.notify_one();
         }
     }
 
-    /// Ends a commit, for the thread that set `is_committing`.
+    /// Ends a commit, for the thread that counted it.
     fn end_commit(&self) {
         let mut state = self.state();
-        state.is_committing = false;
+        state.commits -= 1;
         self.wake(&state);
-        if state.is_closed {
-            self.filled.notify_all();
-        }
     }
 
     /// Returns the next batch, or an empty one once the queue is closed and drained.
     fn next_batch(&self) -> Vec<PendingUnit> {
         let mut state = self.state();
-        while state.is_committing || (state.waiting.is_empty() && !state.is_closed) {
-            state.is_idle = true;
+        while state.is_lingering
+            || !self.has_room(&state)
+            || (state.waiting.is_empty() && !state.is_closed)
+        {
+            state.idle += 1;
             state = self
                 .filled
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
         }
-        state.is_idle = false;
         let until = Instant::now() + MAX_LINGER;
         state.is_lingering = true;
         while !state.is_complete() {
@@ -141,30 +161,33 @@ impl CommitQueue {
             if left.is_zero() {
                 break;
             }
-            let waited = self.filled.wait_timeout(state, left);
+            let waited = self.complete.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         state.is_lingering = false;
         let batch = state.waiting.len().min(MAX_BATCH_UNITS);
         let rest = state.waiting.split_off(batch);
         let batch = std::mem::replace(&mut state.waiting, rest);
-        state.is_committing = !batch.is_empty();
+        state.commits += usize::from(!batch.is_empty());
+        self.wake(&state);
         self.drained.notify_all();
         batch
     }
 }
 
 impl Committer {
-    /// Starts the committer's thread.
+    /// Starts the committer's threads.
     pub fn start(
-        store: Arc<dyn Store>,
+        store: Arc<dyn CommitStore>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
         observers: Arc<Observers>,
     ) -> std::io::Result<Committer> {
         let queue = Arc::new(CommitQueue {
             state: Mutex::default(),
+            commits_at_once: store.commits_at_once().max(1),
             filled: Condvar::new(),
+            complete: Condvar::new(),
             drained: Condvar::new(),
         });
         let context = Arc::new(CommitContext {
@@ -173,15 +196,19 @@ impl Committer {
             metrics,
             observers,
         });
-        let for_thread = (Arc::clone(&context), Arc::clone(&queue));
-        let thread = thread::Builder::new()
-            .name("committer".into())
-            .spawn(move || run_committer(&for_thread.0, &for_thread.1))?;
-        Ok(Committer {
+        let committer = Committer {
             context,
             queue,
-            thread: Mutex::new(Some(thread)),
-        })
+            threads: Mutex::default(),
+        };
+        for _ in 0..committer.queue.commits_at_once {
+            let (context, queue) = (Arc::clone(&committer.context), Arc::clone(&committer.queue));
+            let thread = thread::Builder::new()
+                .name("committer".into())
+                .spawn(move || run_committer(&context, &queue))?;
+            lock(&committer.threads).push(thread);
+        }
+        Ok(committer)
     }
 
     /// Announces a unit, so that a commit that could begin waits for it for a moment.
@@ -201,8 +228,8 @@ impl Committer {
     ) {
         let queue = &self.queue;
         let mut state = queue.state();
-        if state.is_sole(usize::from(reservation.is_some())) {
-            state.is_committing = true;
+        if queue.is_sole(&state, usize::from(reservation.is_some())) {
+            state.commits += 1;
             drop(state);
             let done = Box::new(done);
             let batch = vec![PendingUnit { unit, done }];
@@ -213,7 +240,7 @@ impl Committer {
         self.enqueue(state, unit, reservation, Box::new(done));
     }
 
-    /// Submits a unit from a thread that must not wait for a disk: the committer's thread always
+    /// Submits a unit from a thread that must not wait for a disk: a thread of the committer always
     /// commits it. Otherwise the same as [`submit`](Committer::submit).
     pub fn submit_deferred(
         &self,
@@ -261,20 +288,17 @@ impl Committer {
         self.queue.state().waiting.len()
     }
 
-    /// Commits the waiting units, then ends the thread.
+    /// Commits the waiting units, then ends the threads.
     pub fn stop(&self) {
-        self.queue.state().is_closed = true;
-        self.queue.filled.notify_all();
+        let mut state = self.queue.state();
+        state.is_closed = true;
+        self.queue.wake(&state);
+        drop(state);
         self.queue.drained.notify_all();
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(thread) = thread
-            && thread.join().is_err()
-        {
-            tracing::error!("the committer panicked");
+        for thread in lock(&self.threads).drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("the committer panicked");
+            }
         }
     }
 }
@@ -317,10 +341,15 @@ impl CommitContext {
             }
             Err(error) => {
                 self.metrics.commits.record_failure();
-                tracing::error!(
-                    units = units.len(),
-                    "commit failed, nothing was stored: {error}"
-                );
+                match &error {
+                    StoreError::Unknown(_) => {
+                        tracing::error!(units = units.len(), "commit failed: {error}");
+                    }
+                    _ => tracing::error!(
+                        units = units.len(),
+                        "commit failed, nothing was stored: {error}"
+                    ),
+                }
                 let error = CommitError(Arc::new(error));
                 for (unit, done) in units.into_iter().zip(callbacks) {
                     notify(done, Err(error.clone()), unit);
@@ -328,5 +357,133 @@ impl CommitContext {
                 thread::sleep(FAILURE_PAUSE);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+    use crate::run::SubmitError;
+    use promoflow_model::clock::SystemClock;
+    use promoflow_store::AttemptBatch;
+
+    const TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// A store whose commits end when the test lets them.
+    struct SlowStore {
+        commits_at_once: usize,
+        began: Sender<usize>,
+        ends: Mutex<Receiver<Result<(), StoreError>>>,
+    }
+
+    impl CommitStore for SlowStore {
+        fn commit(
+            &self,
+            units: &[CommitUnit],
+            _: &dyn Clock,
+        ) -> Result<Vec<CommitReply>, StoreError> {
+            self.began.send(units.len()).unwrap();
+            lock(&self.ends).recv().unwrap()?;
+            Ok(vec![CommitReply::Done; units.len()])
+        }
+
+        fn commits_at_once(&self) -> usize {
+            self.commits_at_once
+        }
+    }
+
+    struct Bench {
+        committer: Committer,
+        began: Receiver<usize>,
+        end: Sender<Result<(), StoreError>>,
+        replies: Receiver<Result<CommitReply, CommitError>>,
+        reply: Sender<Result<CommitReply, CommitError>>,
+    }
+
+    impl Bench {
+        fn new(commits_at_once: usize) -> Bench {
+            let (has_begun, began) = channel();
+            let (end, ends) = channel();
+            let (reply, replies) = channel();
+            let store = SlowStore {
+                commits_at_once,
+                began: has_begun,
+                ends: Mutex::new(ends),
+            };
+            let metrics = Arc::new(Metrics::new().unwrap());
+            let clock = Arc::new(SystemClock);
+            let committer =
+                Committer::start(Arc::new(store), clock, metrics, Arc::default()).unwrap();
+            Bench {
+                committer,
+                began,
+                end,
+                replies,
+                reply,
+            }
+        }
+
+        /// Submits a unit that a thread of the committer commits.
+        fn submit(&self) {
+            let unit = CommitUnit::Attempts(Box::<AttemptBatch>::default());
+            let (reservation, reply) = (self.committer.reserve(), self.reply.clone());
+            let done = move |result, _| reply.send(result).unwrap();
+            self.committer.submit_deferred(unit, reservation, done);
+        }
+
+        fn began(&self) -> usize {
+            self.began.recv_timeout(TIMEOUT).unwrap()
+        }
+    }
+
+    #[test]
+    fn as_many_commits_run_at_once_as_the_store_gains_from() {
+        for commits_at_once in 1..=3 {
+            let bench = Bench::new(commits_at_once);
+            for _ in 0..commits_at_once {
+                bench.submit();
+                assert_eq!(bench.began(), 1);
+            }
+            // These share the next commit.
+            bench.submit();
+            bench.submit();
+            let more = bench.began.recv_timeout(Duration::from_millis(50));
+            assert!(more.is_err(), "{commits_at_once}");
+            bench.end.send(Ok(())).unwrap();
+            assert_eq!(bench.began(), 2);
+            for _ in 0..commits_at_once {
+                bench.end.send(Ok(())).unwrap();
+            }
+            for _ in 0..commits_at_once + 2 {
+                let reply = bench.replies.recv_timeout(TIMEOUT).unwrap();
+                assert_eq!(reply.unwrap(), CommitReply::Done);
+            }
+            bench.submit();
+            assert_eq!(bench.began(), 1);
+            bench.end.send(Ok(())).unwrap();
+            bench.committer.stop();
+            assert!(bench.replies.recv_timeout(TIMEOUT).unwrap().is_ok());
+        }
+    }
+
+    #[test]
+    fn unknown_result_of_a_commit_is_not_reported_as_a_rejection() {
+        let bench = Bench::new(1);
+        for (error, is_unknown) in [
+            (StoreError::Unknown("connection closed".into()), true),
+            (StoreError::Full, false),
+        ] {
+            bench.submit();
+            bench.end.send(Err(error)).unwrap();
+            let error = bench.replies.recv_timeout(TIMEOUT).unwrap().unwrap_err();
+            let error = SubmitError::from(error);
+            assert_eq!(matches!(error, SubmitError::Unknown(_)), is_unknown);
+            assert_eq!(error.to_string().contains("not stored"), !is_unknown);
+        }
+        bench.committer.stop();
     }
 }

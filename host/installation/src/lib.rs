@@ -128,7 +128,7 @@ impl Promoflow {
         let workflow_cache = self.workflow_cache()?;
         let observers = self.settings.start_observers(&store)?;
         let committer = Arc::new(Committer::start(
-            Arc::clone(&store),
+            store.clone(),
             Arc::clone(&clock),
             Arc::clone(&self.metrics),
             Arc::clone(&observers),

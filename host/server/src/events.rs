@@ -194,6 +194,12 @@ pub(super) fn send_problem(error: SubmitError) -> Problem {
             tracing::error!("cannot store an event: {cause}");
             Problem::unavailable("the event was not stored; send it again with the same id")
         }
+        SubmitError::Unknown(cause) => {
+            tracing::error!("cannot store an event: {cause}");
+            Problem::unavailable(
+                "it is unknown whether the event was stored; send it again with the same id",
+            )
+        }
         SubmitError::Unavailable(why) => {
             Problem::unavailable(format!("the event was not stored: {why}"))
         }

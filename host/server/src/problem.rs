@@ -268,6 +268,13 @@ impl From<anyhow::Error> for Problem {
                 tracing::error!("{error:#}");
                 Problem::unavailable("the server's disk is full; retry once space is available")
             }
+            Some(StoreError::Unknown(_)) => {
+                tracing::error!("{error:#}");
+                Problem::unavailable(
+                    "it is unknown whether the change was stored; send the request again with the \
+                     same Idempotency-Key, or look before you repeat it",
+                )
+            }
             Some(StoreError::Outdated { .. }) => {
                 tracing::error!("{error:#}");
                 Problem::unavailable(
@@ -317,7 +324,8 @@ mod tests {
     #[test]
     fn marks_retryable_errors_and_hides_internal_causes() {
         let of = |error: StoreError| Problem::from(error).into_response();
-        for error in [StoreError::Full, StoreError::Busy { seconds: 120 }] {
+        let unknown = StoreError::Unknown("connection closed".into());
+        for error in [StoreError::Full, StoreError::Busy { seconds: 120 }, unknown] {
             let response = of(error);
             assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
             assert!(response.headers().contains_key(header::RETRY_AFTER));

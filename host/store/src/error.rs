@@ -24,6 +24,12 @@ pub enum StoreError {
     /// Reading or writing the disk failed. Retrying may help.
     #[error("the disk failed: {0}")]
     Disk(String),
+    /// The connection to the database was lost during a commit, and the store cannot find out
+    /// whether that was stored. Repeating it is safe if it has an id by which it is recognised.
+    #[error(
+        "the connection to the database was lost during a commit, whose result is unknown: {0}"
+    )]
+    Unknown(String),
     /// The database engine failed.
     #[error("the database failed: {0}")]
     Engine(String),

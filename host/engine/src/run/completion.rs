@@ -99,7 +99,7 @@ impl Shared {
             Err(error) => {
                 events.failed.inc();
                 segments().for_each(|segment| leases.forget(&segment.claims));
-                answer(Err(SubmitError::Store(error)));
+                answer(Err(error.into()));
             }
         }
     }

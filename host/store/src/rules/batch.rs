@@ -10,7 +10,8 @@ pub fn may_commit_some(error: &StoreError) -> bool {
 }
 
 /// Commits units individually. A unit that is committed gets its reply, whatever happens to the
-/// units after it; returning an error would deny that.
+/// units after it; returning an error would deny that. If the result of a unit is unknown, so is
+/// that of the batch.
 pub fn commit_individually(
     units: &[CommitUnit],
     commit: impl Fn(&[CommitUnit]) -> Result<Vec<CommitReply>>,
@@ -26,6 +27,7 @@ pub fn commit_individually(
             Some(error) => replies.push(CommitReply::Failed(error.to_string())),
             None => match commit(std::slice::from_ref(unit)) {
                 Ok(reply) => replies.extend(reply),
+                Err(error @ StoreError::Unknown(_)) => return Err(error),
                 Err(error) => {
                     replies.push(CommitReply::Failed(error.to_string()));
                     failure = Some(error);
@@ -111,5 +113,12 @@ mod tests {
             ]
         ));
         assert_eq!(tries, 2);
+    }
+
+    #[test]
+    fn unknown_result_is_not_reported_as_a_failure() {
+        let unknown = Err(StoreError::Unknown("connection closed".into()));
+        let (replies, _) = commit(vec![Ok(CommitReply::Done), unknown]);
+        assert!(matches!(replies, Err(StoreError::Unknown(_))));
     }
 }
