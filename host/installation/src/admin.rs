@@ -1,16 +1,14 @@
 //! Methods for the HTTP service: pages of lists, the history of uploads, API keys, and stored
 //! responses of idempotent requests.
 
-use std::ops::ControlFlow;
-
 use super::Promoflow;
 use super::{Error, Result};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::key::{EmptyScopesError, Key, NewKey, Scope};
 use promoflow_model::pool::{Filter, RowError};
 use promoflow_store::{
-    CodeRow, DeliveryId, DeliveryRow, DeliveryState, MAX_PAGE_BYTES, Reservation, RetireResult,
-    RunId, RunRow, RunState, StoredResponse, UploadId, UploadRow,
+    CodeRow, DeliveryId, DeliveryRow, DeliveryState, Reservation, RetireResult, RunId, RunRow,
+    RunState, StoredResponse, UploadId, UploadRow,
 };
 
 /// Codes that one transaction retires: events wait for it.
@@ -35,17 +33,7 @@ impl Promoflow {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<CodeRow>> {
-        let mut rows = Vec::new();
-        if limit > 0 {
-            self.store.codes(filter, after, self.now(), &mut |row| {
-                rows.push(row);
-                match rows.len() < limit {
-                    true => ControlFlow::Continue(()),
-                    false => ControlFlow::Break(()),
-                }
-            })?;
-        }
-        Ok(rows)
+        Ok(self.store.codes(filter, after, limit, self.now())?)
     }
 
     /// Returns up to `limit` runs before that one, the newest first.
@@ -58,26 +46,15 @@ impl Promoflow {
         Ok(self.store.runs(state, before, limit)?)
     }
 
-    /// Returns up to `limit` deliveries after that one, the oldest first.
+    /// Returns up to `limit` deliveries after that one, the oldest first; fewer if their contents
+    /// are large, and none only at the end.
     pub fn deliveries_after(
         &self,
         state: Option<DeliveryState>,
         after: Option<DeliveryId>,
         limit: usize,
     ) -> Result<Vec<DeliveryRow>> {
-        let mut rows = Vec::new();
-        let mut bytes = 0;
-        if limit > 0 {
-            self.store.deliveries(state, after, &mut |row| {
-                bytes += row.size();
-                rows.push(row);
-                match rows.len() < limit && bytes < MAX_PAGE_BYTES {
-                    true => ControlFlow::Continue(()),
-                    false => ControlFlow::Break(()),
-                }
-            })?;
-        }
-        Ok(rows)
+        Ok(self.store.deliveries(state, after, limit)?)
     }
 
     /// Returns up to `limit` uploads before that one, the newest first.

@@ -2,7 +2,6 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeSet, HashMap};
-use std::ops::ControlFlow;
 
 use super::Promoflow;
 use super::{Error, Result};
@@ -200,15 +199,9 @@ impl Promoflow {
     pub(super) fn contact_values(&self) -> Result<Vec<String>> {
         let mut names = BTreeSet::new();
         if self.store.contacts_enabled()? {
-            let mut left = MAX_CONTACTS_READ;
-            self.store.contacts(None, &mut |contact| {
+            for contact in self.store.contacts(None, MAX_CONTACTS_READ)? {
                 names.extend(contact.values().into_iter().map(|(name, _)| name));
-                left -= 1;
-                match left {
-                    0 => ControlFlow::Break(()),
-                    _ => ControlFlow::Continue(()),
-                }
-            })?;
+            }
         }
         Ok(names.into_iter().collect())
     }

@@ -3,8 +3,7 @@
 use std::io::Read;
 use std::ops::ControlFlow;
 
-use super::Promoflow;
-use super::Result;
+use super::{MAX_PAGE_ROWS, Promoflow, Result, visit_pages};
 use promoflow_engine::import::ContactOptions;
 use promoflow_engine::import::{self, ImportError, ImportReport};
 use promoflow_model::contact::{Contact, ContactKey};
@@ -25,25 +24,19 @@ impl Promoflow {
     }
 
     /// Calls `visit` with each contact, in the order of their creation.
-    pub fn contacts(&self, mut visit: impl FnMut(Contact) -> ControlFlow<()>) -> Result<()> {
+    pub fn contacts(&self, visit: impl FnMut(Contact) -> ControlFlow<()>) -> Result<()> {
         self.store.enable_contacts()?;
-        Ok(self.store.contacts(None, &mut visit)?)
+        let read = |after: Option<&String>| {
+            self.store
+                .contacts(after.map(String::as_str), MAX_PAGE_ROWS)
+        };
+        visit_pages(read, |contact| contact.id.clone(), visit)
     }
 
     /// Returns up to `limit` contacts after the one with that id, in the order of their creation.
     pub fn contacts_after(&self, after: Option<&str>, limit: usize) -> Result<Vec<Contact>> {
         self.store.enable_contacts()?;
-        let mut contacts = Vec::new();
-        if limit > 0 {
-            self.store.contacts(after, &mut |contact| {
-                contacts.push(contact);
-                match contacts.len() < limit {
-                    true => ControlFlow::Continue(()),
-                    false => ControlFlow::Break(()),
-                }
-            })?;
-        }
-        Ok(contacts)
+        Ok(self.store.contacts(after, limit)?)
     }
 
     /// Returns the contact with that name: an id, an external id, an address or a token.

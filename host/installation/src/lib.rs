@@ -66,6 +66,9 @@ use promoflow_tabular::clean_exact;
 #[cfg(feature = "otlp")]
 use promoflow_trace::Tracer;
 
+/// Maximum number of rows that are read at once for a visitor.
+const MAX_PAGE_ROWS: usize = 1_000;
+
 /// One installation: a pool, its workflows and messages, and their history.
 ///
 /// All methods may be called from any thread. Methods of this type do not execute runs; events are
@@ -255,15 +258,19 @@ impl Promoflow {
         )
     }
 
-    /// Calls `visit` with each code that matches.
+    /// Calls `visit` with each code that matches. A code that changes meanwhile is visited as it is
+    /// when its turn comes.
     pub fn codes(
         &self,
         filter: &Filter,
-        mut visit: impl FnMut(CodeRow) -> ControlFlow<()>,
+        visit: impl FnMut(CodeRow) -> ControlFlow<()>,
     ) -> Result<()> {
-        Ok(self
-            .store
-            .codes(filter, None, self.settings.clock.now(), &mut visit)?)
+        let now = self.settings.clock.now();
+        let read = |after: Option<&String>| {
+            let after = after.map(String::as_str);
+            self.store.codes(filter, after, MAX_PAGE_ROWS, now)
+        };
+        visit_pages(read, |row| row.code.clone(), visit)
     }
 
     /// Counts the codes that match.
@@ -337,9 +344,12 @@ impl Promoflow {
     pub fn deliveries(
         &self,
         state: Option<DeliveryState>,
-        mut visit: impl FnMut(DeliveryRow) -> ControlFlow<()>,
+        visit: impl FnMut(DeliveryRow) -> ControlFlow<()>,
     ) -> Result<()> {
-        Ok(self.store.deliveries(state, None, &mut visit)?)
+        let read = |after: Option<&DeliveryId>| {
+            self.store.deliveries(state, after.copied(), MAX_PAGE_ROWS)
+        };
+        visit_pages(read, |row| row.id, visit)
     }
 
     /// Returns a delivery.
@@ -388,6 +398,28 @@ impl Promoflow {
     /// Checks the promises against the stored rows.
     pub fn audit(&self) -> Result<Vec<PromiseReport>> {
         Ok(self.store.audit()?)
+    }
+}
+
+/// Calls `visit` with the rows of the pages that `read` returns, each after the row with that key.
+/// No read transaction is open while `visit` works.
+fn visit_pages<T, K>(
+    mut read: impl FnMut(Option<&K>) -> promoflow_store::Result<Vec<T>>,
+    key: impl Fn(&T) -> K,
+    mut visit: impl FnMut(T) -> ControlFlow<()>,
+) -> Result<()> {
+    let mut after = None;
+    loop {
+        let page = read(after.as_ref())?;
+        let Some(last) = page.last() else {
+            return Ok(());
+        };
+        after = Some(key(last));
+        for row in page {
+            if visit(row).is_break() {
+                return Ok(());
+            }
+        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! Contacts: names, rows of uploads, consent.
 
-use std::ops::ControlFlow;
-
 use serde_json::json;
 
 use super::fixture::delivery;
@@ -79,14 +77,8 @@ fn any(store: &dyn Store, name: &str) -> Option<Contact> {
 }
 
 fn ids(store: &dyn Store, after: Option<&str>) -> Vec<String> {
-    let mut ids = Vec::new();
-    store
-        .contacts(after, &mut |contact| {
-            ids.push(contact.id);
-            ControlFlow::Continue(())
-        })
-        .unwrap();
-    ids
+    let contacts = store.contacts(after, 100).unwrap().into_iter();
+    contacts.map(|contact| contact.id).collect()
 }
 
 /// Ids, external ids and addresses are names of a contact.

@@ -1,7 +1,6 @@
 //! The outbox: attempts, alternatives, and the codes that deliveries carry.
 
 use std::collections::HashSet;
-use std::ops::ControlFlow;
 
 use super::fixture::delivery;
 use super::{Fixture, Harness, NOW, code_group, row, segment};
@@ -276,15 +275,9 @@ pub fn failed_deliveries_are_restarted_and_listed<H: Harness>() {
     );
     assert!(store.are_idle(Some(&[run]), NOW).unwrap());
     assert!(store.are_idle(None, NOW).unwrap());
-    let list = |state, after| {
-        let mut ids = Vec::new();
-        store
-            .deliveries(state, after, &mut |row| {
-                ids.push(row.id);
-                ControlFlow::Continue(())
-            })
-            .unwrap();
-        ids
+    let list = |state, after| -> Vec<DeliveryId> {
+        let rows = store.deliveries(state, after, 10).unwrap();
+        rows.into_iter().map(|row| row.id).collect()
     };
     assert_eq!(list(Some(DeliveryState::Failed), None), [id]);
     assert!(list(Some(DeliveryState::Pending), None).is_empty());

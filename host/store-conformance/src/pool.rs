@@ -1,7 +1,5 @@
 //! The pool: states of codes, listings, counts.
 
-use std::ops::ControlFlow;
-
 use super::{Fixture, Harness, NOW, claim, code_group, row, segment};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::Filter;
@@ -72,19 +70,17 @@ pub fn lists_and_counts_by_filter<H: Harness>() {
     ];
     rows[2].discount = Some(20);
     fixture.upload(&[rows], Atomicity::Batches);
-    let list = |filter: &Filter, after| {
-        let mut codes = Vec::new();
-        store
-            .codes(filter, after, NOW, &mut |row| {
-                codes.push(row.code);
-                ControlFlow::Continue(())
-            })
-            .unwrap();
-        codes
+    let page = |filter: &Filter, after, limit| -> Vec<String> {
+        let rows = store.codes(filter, after, limit, NOW).unwrap();
+        rows.into_iter().map(|row| row.code).collect()
     };
+    let list = |filter: &Filter, after| page(filter, after, 10);
     let all = Filter::default();
     assert_eq!(list(&all, None), ["A", "B", "C"]);
     assert_eq!(list(&all, Some("A")), ["B", "C"]);
+    assert_eq!(page(&all, Some("A"), 1), ["B"]);
+    assert!(page(&all, None, 0).is_empty());
+    assert!(list(&all, Some("C")).is_empty());
     let discounted = Filter {
         discount: Some(20),
         ..Filter::default()

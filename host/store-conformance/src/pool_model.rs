@@ -1,7 +1,6 @@
 //! Uploads, retirements and claims against a pool that is a plain table.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -9,7 +8,7 @@ use proptest::test_runner::TestRunner;
 use super::{Fixture, Harness, NOW, claim, code_group, row, segment};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::{Calendar, Filter, NewCode};
-use promoflow_store::{Atomicity, CommitReply, RetireResult, RowOutcome, UploadState};
+use promoflow_store::{Atomicity, CodeRow, CommitReply, RetireResult, RowOutcome, UploadState};
 
 /// An action on a pool.
 #[derive(Clone, Debug)]
@@ -245,13 +244,15 @@ fn does<H: Harness>(
 
 fn agree<H: Harness>(fixture: &Fixture<H>, model: &Model) -> Result<(), TestCaseError> {
     let store = fixture.store();
-    let mut listed = Vec::new();
-    store
-        .codes(&Filter::default(), None, NOW, &mut |row| {
-            listed.push(row);
-            ControlFlow::Continue(())
-        })
-        .unwrap();
+    let mut listed: Vec<CodeRow> = Vec::new();
+    loop {
+        let after = listed.last().map(|row| row.code.as_str());
+        let page = store.codes(&Filter::default(), after, 7, NOW).unwrap();
+        if page.is_empty() {
+            break;
+        }
+        listed.extend(page);
+    }
     prop_assert_eq!(listed.len(), model.codes.len());
     for (row, (code, held)) in listed.iter().zip(&model.codes) {
         prop_assert_eq!(&row.code, code);

@@ -1,7 +1,5 @@
 //! Listings and counts of the pool, and retiring of codes.
 
-use std::ops::ControlFlow;
-
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::{
@@ -31,9 +29,9 @@ pub(super) fn list(
     store: &SqliteStore,
     filter: &Filter,
     after: Option<&str>,
+    limit: usize,
     now: Timestamp,
-    visit: &mut dyn FnMut(CodeRow) -> ControlFlow<()>,
-) -> Result<()> {
+) -> Result<Vec<CodeRow>> {
     store.read(|connection| {
         let (mut condition, mut values) = conditions(connection, filter, now)?;
         if let Some(after) = after {
@@ -44,14 +42,12 @@ pub(super) fn list(
         let mut statement = connection.prepare_cached(&sql)?;
         let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
         let mut rows = statement.query(values.as_slice())?;
-        while let Some(row) = rows.next()? {
-            if let Some(code) = skip_damaged(code_row(row).map_err(Into::into))?
-                && visit(code).is_break()
-            {
-                break;
-            }
+        let mut codes = Vec::new();
+        while codes.len() < limit {
+            let Some(row) = rows.next()? else { break };
+            codes.extend(skip_damaged(code_row(row).map_err(Into::into))?);
         }
-        Ok(())
+        Ok(codes)
     })
 }
 
@@ -388,10 +384,10 @@ impl PoolStore for SqliteStore {
         &self,
         filter: &Filter,
         after: Option<&str>,
+        limit: usize,
         now: Timestamp,
-        visit: &mut dyn FnMut(CodeRow) -> ControlFlow<()>,
-    ) -> StoreResult<()> {
-        Ok(list(self, filter, after, now, visit)?)
+    ) -> StoreResult<Vec<CodeRow>> {
+        Ok(list(self, filter, after, limit, now)?)
     }
 
     fn code(&self, code: &str) -> StoreResult<Option<(CodeRow, Vec<DeliveryId>)>> {

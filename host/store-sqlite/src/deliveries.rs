@@ -1,7 +1,6 @@
 //! Listings of deliveries, and reading of their columns.
 
 use std::collections::HashSet;
-use std::ops::ControlFlow;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -13,7 +12,7 @@ use promoflow_model::clock::{Clock, Timestamp};
 use promoflow_model::message::{AllowedHours, ChannelKind, RenderedMessage};
 use promoflow_store::{
     Action, ActionResult, DeliveryHistory, DeliveryId, DeliveryRow, DeliveryState, DeliveryStore,
-    DuePage, RunId, ThrottledParty,
+    DuePage, MAX_PAGE_BYTES, RunId, ThrottledParty,
 };
 
 const DELIVERY_ROWS: &str = "
@@ -23,22 +22,23 @@ pub(super) fn list(
     store: &SqliteStore,
     state: Option<DeliveryState>,
     after: Option<DeliveryId>,
-    visit: &mut dyn FnMut(DeliveryRow) -> ControlFlow<()>,
-) -> Result<()> {
+    limit: usize,
+) -> Result<Vec<DeliveryRow>> {
     store.read(|connection| {
         let sql =
             format!("{DELIVERY_ROWS} WHERE (?1 IS NULL OR state = ?1) AND id > ?2 ORDER BY id");
         let after = after.map_or(i64::MIN, |delivery| delivery.0);
         let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params![state.map(<&str>::from), after])?;
-        while let Some(row) = rows.next()? {
-            if let Some(delivery) = skip_damaged(delivery_row(row))?
-                && visit(delivery).is_break()
-            {
-                break;
+        let (mut deliveries, mut bytes) = (Vec::new(), 0);
+        while deliveries.len() < limit && bytes < MAX_PAGE_BYTES {
+            let Some(row) = rows.next()? else { break };
+            if let Some(delivery) = skip_damaged(delivery_row(row))? {
+                bytes += delivery.size();
+                deliveries.push(delivery);
             }
         }
-        Ok(())
+        Ok(deliveries)
     })
 }
 
@@ -122,9 +122,9 @@ impl DeliveryStore for SqliteStore {
         &self,
         state: Option<DeliveryState>,
         after: Option<DeliveryId>,
-        visit: &mut dyn FnMut(DeliveryRow) -> ControlFlow<()>,
-    ) -> StoreResult<()> {
-        Ok(list(self, state, after, visit)?)
+        limit: usize,
+    ) -> StoreResult<Vec<DeliveryRow>> {
+        Ok(list(self, state, after, limit)?)
     }
 
     fn delivery(&self, id: DeliveryId) -> StoreResult<Option<DeliveryRow>> {

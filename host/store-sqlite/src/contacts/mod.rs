@@ -6,7 +6,6 @@ mod suppressions;
 mod upload;
 mod upsert;
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 pub(super) use contact_overlay::ContactOverlay;
@@ -56,12 +55,8 @@ impl ContactStore for SqliteStore {
         Ok(contact_overlay::load_overlay(self)?)
     }
 
-    fn contacts(
-        &self,
-        after: Option<&str>,
-        visit: &mut dyn FnMut(Contact) -> ControlFlow<()>,
-    ) -> StoreResult<()> {
-        Ok(list(self, after, visit)?)
+    fn contacts(&self, after: Option<&str>, limit: usize) -> StoreResult<Vec<Contact>> {
+        Ok(list(self, after, limit)?)
     }
 
     fn begin_contacts<'s>(
@@ -134,12 +129,8 @@ fn load(connection: &Connection, row: ContactRow) -> Result<Option<Contact>> {
     found.transpose()
 }
 
-/// Calls `visit` for each contact after that one.
-fn list(
-    store: &SqliteStore,
-    after: Option<&str>,
-    visit: &mut dyn FnMut(Contact) -> ControlFlow<()>,
-) -> Result<()> {
+/// Lists contacts after that one.
+fn list(store: &SqliteStore, after: Option<&str>, limit: usize) -> Result<Vec<Contact>> {
     store.read(|connection| {
         let after = match after {
             Some(id) => find_row(connection, &ContactKey::Id(id.to_owned()))?.unwrap_or(i64::MAX),
@@ -148,14 +139,12 @@ fn list(
         let sql = format!("{CONTACTS} WHERE row > ?1 ORDER BY row");
         let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query([after])?;
-        while let Some(row) = rows.next()? {
-            if let Some(contact) = skip_damaged(read(row))?
-                && visit(contact).is_break()
-            {
-                break;
-            }
+        let mut contacts = Vec::new();
+        while contacts.len() < limit {
+            let Some(row) = rows.next()? else { break };
+            contacts.extend(skip_damaged(read(row))?);
         }
-        Ok(())
+        Ok(contacts)
     })
 }
 

@@ -1,6 +1,5 @@
 //! Contacts in the store.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use promoflow_model::clock::Timestamp;
@@ -37,12 +36,9 @@ pub trait ContactStore: Directory {
     /// it.
     fn contact_overlay(&self) -> Result<Arc<dyn Directory>>;
 
-    /// Calls `visit` for each contact after that one, in the order of creation.
-    fn contacts(
-        &self,
-        after: Option<&str>,
-        visit: &mut dyn FnMut(Contact) -> ControlFlow<()>,
-    ) -> Result<()>;
+    /// Lists contacts after the one with that id, in the order of creation. A page is of one moment,
+    /// pages that follow each other are not.
+    fn contacts(&self, after: Option<&str>, limit: usize) -> Result<Vec<Contact>>;
 
     /// Begins an upload of contacts. `atomic`: everything is one transaction. `resubscribe`: rows
     /// may undo an unsubscription.

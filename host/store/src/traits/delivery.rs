@@ -1,7 +1,6 @@
 //! The outbox: deliveries and their attempts.
 
 use std::collections::HashSet;
-use std::ops::ControlFlow;
 
 use promoflow_model::clock::{Clock, Timestamp};
 use promoflow_model::message::ChannelKind;
@@ -29,13 +28,15 @@ pub trait DeliveryStore: Send + Sync {
     /// Returns the latest `Retry-After` deadline that this provider or webhook sent.
     fn throttled_until(&self, party: ThrottledParty<'_>) -> Result<Option<Timestamp>>;
 
-    /// Calls `visit` for each delivery after delivery `after`, the oldest first.
+    /// Lists deliveries after delivery `after`, the oldest first; fewer than `limit` if their
+    /// contents reach [`MAX_PAGE_BYTES`](crate::MAX_PAGE_BYTES), and none only at the end. A page is
+    /// of one moment, pages that follow each other are not.
     fn deliveries(
         &self,
         state: Option<DeliveryState>,
         after: Option<DeliveryId>,
-        visit: &mut dyn FnMut(DeliveryRow) -> ControlFlow<()>,
-    ) -> Result<()>;
+        limit: usize,
+    ) -> Result<Vec<DeliveryRow>>;
 
     /// Returns one delivery.
     fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>>;

@@ -1,7 +1,5 @@
 //! The pool: codes and their states.
 
-use std::ops::ControlFlow;
-
 use promoflow_model::clock::{Clock, Timestamp};
 use promoflow_model::pool::{CodeGroup, Filter};
 
@@ -41,15 +39,15 @@ pub trait PoolStore: Send + Sync {
     /// segment's commit.
     fn pool_generation(&self) -> Result<u64>;
 
-    /// Calls `visit` for each matching code after code `after`, ordered by the codes' text, in constant
-    /// memory.
+    /// Lists matching codes after code `after`, ordered by the codes' text. A page is of one moment,
+    /// pages that follow each other are not.
     fn codes(
         &self,
         filter: &Filter,
         after: Option<&str>,
+        limit: usize,
         now: Timestamp,
-        visit: &mut dyn FnMut(CodeRow) -> ControlFlow<()>,
-    ) -> Result<()>;
+    ) -> Result<Vec<CodeRow>>;
 
     /// Returns one code, with the deliveries that carry it.
     fn code(&self, code: &str) -> Result<Option<(CodeRow, Vec<DeliveryId>)>>;
