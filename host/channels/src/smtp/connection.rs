@@ -2,7 +2,7 @@
 //! 5321, 3207 and 4954).
 
 use std::io::{BufReader, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,6 +16,11 @@ use super::wire::{Stream, Wire};
 
 /// Minimum rate at which a server must accept an email, in bytes per second.
 const MIN_BYTES_PER_SECOND: u64 = 4 << 10;
+/// Number of emails after which a connection is replaced: servers limit it, and new connections
+/// spread over the servers behind one name.
+const MAX_EMAILS: u32 = 500;
+/// Age at which a connection is replaced.
+const MAX_AGE: Duration = Duration::from_secs(600);
 /// Maximum time to send QUIT.
 const MAX_QUIT: Duration = Duration::from_secs(1);
 
@@ -27,6 +32,7 @@ pub(super) struct Extensions {
     utf8: bool,
     auth_plain: bool,
     auth_login: bool,
+    pipelining: bool,
 }
 
 /// A connection that is ready to send email.
@@ -37,6 +43,11 @@ pub(super) struct Connection {
     timeout: Duration,
     /// True while requests and replies are in step.
     in_sync: bool,
+    opened: Instant,
+    /// Number of emails that were begun on this connection.
+    emails: u32,
+    /// True once the server has replied to a command of the current email.
+    has_replied: bool,
 }
 
 impl Connection {
@@ -54,6 +65,9 @@ impl Connection {
             extensions: Extensions::default(),
             timeout,
             in_sync: true,
+            opened: Instant::now(),
+            emails: 0,
+            has_replied: false,
         };
         connection.stream.get_mut().begin(timeout);
         connection.read_positive()?;
@@ -120,13 +134,11 @@ impl Connection {
 
     /// Sends one email. After an error the connection must not be used again.
     pub(super) fn send(&mut self, envelope: &Envelope, mail: &[u8]) -> Result<(), Error> {
-        self.mail_from(envelope, mail.is_ascii())?;
-        for address in envelope.to() {
-            self.rcpt_to(address)?;
-        }
-        if self.command("DATA")?.code != 354 {
-            return Err(Error::InvalidReply);
-        }
+        self.emails += 1;
+        self.has_replied = false;
+        self.begin_email(envelope, mail.is_ascii())?;
+        // A premature reply must not be taken for the one to the end of the email.
+        self.expect_no_input()?;
         let seconds = mail.len() as u64 / MIN_BYTES_PER_SECOND;
         let time = self.timeout.saturating_add(Duration::from_secs(seconds));
         self.write(&dot_stuffed(mail), time)?;
@@ -137,8 +149,59 @@ impl Connection {
         }
     }
 
+    /// Sends the commands before the email itself, in one round trip if the server supports
+    /// pipelining (RFC 2920).
+    ///
+    /// Not with BDAT (RFC 3030), which would save another round trip: a connection that was closed
+    /// while idle could then have accepted the email, and the attempt would be ambiguous.
+    fn begin_email(&mut self, envelope: &Envelope, is_ascii: bool) -> Result<(), Error> {
+        let mut commands = vec![self.mail_command(envelope, is_ascii)?];
+        commands.extend(envelope.to().iter().map(rcpt_command));
+        commands.push("DATA".to_owned());
+        if self.extensions.pipelining {
+            self.write_lines(&commands)?;
+        }
+        let mut code = 0;
+        for command in &commands {
+            if self.extensions.pipelining {
+                self.stream.get_mut().begin(self.timeout);
+                code = self.read_positive()?.code;
+            } else {
+                code = self.command(command)?.code;
+            }
+            self.has_replied = true;
+        }
+        match code {
+            354 => Ok(()),
+            _ => Err(Error::InvalidReply),
+        }
+    }
+
+    /// Returns true if `error`, from [`send`](Connection::send), only shows that the server had
+    /// closed a connection that was kept open: it replied to no command of the email, or with the
+    /// announcement that it closes (RFC 5321, 3.8). The email itself was not sent.
+    pub(super) fn was_closed(&self, error: &Error) -> bool {
+        let is_reused = self.emails > 1;
+        let is_closed = match error {
+            Error::Rejected(reply) => reply.code == 421,
+            Error::Unsupported(_) => false,
+            _ => true,
+        };
+        is_reused && is_closed && !self.has_replied
+    }
+
+    /// Returns true if the connection must not be kept for another email.
+    pub(super) fn is_worn(&self) -> bool {
+        self.emails >= MAX_EMAILS || self.opened.elapsed() >= MAX_AGE
+    }
+
     /// Starts an email; `is_ascii` states whether its content will be ASCII.
     pub(super) fn mail_from(&mut self, envelope: &Envelope, is_ascii: bool) -> Result<(), Error> {
+        let command = self.mail_command(envelope, is_ascii)?;
+        self.command(&command).map(drop)
+    }
+
+    fn mail_command(&self, envelope: &Envelope, is_ascii: bool) -> Result<String, Error> {
         let from = envelope.from();
         let mut command = format!("MAIL FROM:<{}>", from.map_or("", AsRef::as_ref));
         let addresses = from.into_iter().chain(envelope.to());
@@ -154,27 +217,33 @@ impl Connection {
             }
             command.push_str(" BODY=8BITMIME");
         }
-        self.command(&command).map(drop)
+        Ok(command)
     }
 
     /// Adds a recipient.
     pub(super) fn rcpt_to(&mut self, address: &Address) -> Result<(), Error> {
-        self.command(&format!("RCPT TO:<{address}>")).map(drop)
-    }
-
-    /// Returns true if the server still responds.
-    pub(super) fn is_alive(&mut self) -> bool {
-        self.command("NOOP").is_ok()
+        self.command(&rcpt_command(address)).map(drop)
     }
 
     /// Sends a command and reads a positive reply.
     fn command(&mut self, line: &str) -> Result<Reply, Error> {
-        if line.contains(|c: char| c.is_ascii_control()) {
-            return Err(Error::Unsupported("a line break in a command"));
+        self.write_lines(&[line])?;
+        self.read_positive()
+    }
+
+    /// Sends commands at once.
+    fn write_lines(&mut self, lines: &[impl AsRef<str>]) -> Result<(), Error> {
+        let mut bytes = String::new();
+        for line in lines {
+            let line = line.as_ref();
+            if line.contains(|c: char| c.is_ascii_control()) {
+                return Err(Error::Unsupported("a line break in a command"));
+            }
+            bytes.push_str(line);
+            bytes.push_str("\r\n");
         }
         self.expect_no_input()?;
-        self.write(format!("{line}\r\n").as_bytes(), self.timeout)?;
-        self.read_positive()
+        self.write(bytes.as_bytes(), self.timeout)
     }
 
     fn write(&mut self, bytes: &[u8], time: Duration) -> Result<(), Error> {
@@ -215,6 +284,10 @@ impl Drop for Connection {
     }
 }
 
+fn rcpt_command(address: &Address) -> String {
+    format!("RCPT TO:<{address}>")
+}
+
 fn address_is_ascii(address: &Address) -> bool {
     let address: &str = address.as_ref();
     address.is_ascii()
@@ -230,6 +303,7 @@ pub(super) fn extensions(reply: &Reply) -> Extensions {
             "STARTTLS" => found.starttls = true,
             "8BITMIME" => found.eight_bit = true,
             "SMTPUTF8" => found.utf8 = true,
+            "PIPELINING" => found.pipelining = true,
             "AUTH" => {
                 for mechanism in words {
                     found.auth_plain |= mechanism.eq_ignore_ascii_case("PLAIN");
@@ -290,8 +364,17 @@ mod tests {
                 lines: lines.iter().map(|line| (*line).to_owned()).collect(),
             })
         };
-        let all = offered(&["x", "starttls", "8bitMIME", "SMTPUTF8", "AUTH login Plain"]);
+        let all = [
+            "x",
+            "starttls",
+            "8bitMIME",
+            "SMTPUTF8",
+            "Pipelining",
+            "AUTH login Plain",
+        ];
+        let all = offered(&all);
         assert!(all.starttls && all.eight_bit && all.utf8 && all.auth_plain && all.auth_login);
+        assert!(all.pipelining);
         assert_eq!(offered(&["STARTTLS"]), Extensions::default());
         assert_eq!(offered(&["x", "AUTHOR PLAIN", ""]), Extensions::default());
     }

@@ -119,7 +119,18 @@ impl Channel for Smtp {
             Ok(connection) => connection,
             Err(error) => return self.connect_failed(mail.envelope(), &error),
         };
-        match connection.send(mail.envelope(), &mail.formatted()) {
+        let bytes = mail.formatted();
+        let mut sent = connection.send(mail.envelope(), &bytes);
+        if let Err(error) = &sent
+            && connection.was_closed(error)
+        {
+            connection = match self.pool.replace(&self.server) {
+                Ok(connection) => connection,
+                Err(error) => return self.connect_failed(mail.envelope(), &error),
+            };
+            sent = connection.send(mail.envelope(), &bytes);
+        }
+        match sent {
             Ok(()) => {
                 self.pool.keep(connection);
                 DeliveryOutcome::Delivered

@@ -27,21 +27,27 @@ struct PoolState {
 }
 
 impl Pool {
-    /// Returns a live connection: a pooled one, or a new one.
+    /// Returns a connection: a pooled one, which the server may have closed, or a new one.
     pub(super) fn take(&self, server: &Server) -> Result<Connection, Error> {
-        let state = self.lock().connections.pop();
-        if let Some((_, mut connection)) = state {
-            if connection.is_alive() {
-                return Ok(connection);
-            }
-            // The server was restarted or closed idle connections; the others are closed as well.
-            let _others = std::mem::take(&mut self.lock().connections);
+        let pooled = self.lock().connections.pop();
+        match pooled {
+            Some((_, connection)) => Ok(connection),
+            None => Connection::open(server),
         }
+    }
+
+    /// Returns a new connection in place of one that the server had closed. The pooled ones are
+    /// older, so they are closed as well.
+    pub(super) fn replace(&self, server: &Server) -> Result<Connection, Error> {
+        let _closed = std::mem::take(&mut self.lock().connections);
         Connection::open(server)
     }
 
     /// Returns a connection to the pool.
     pub(super) fn keep(self: &Arc<Pool>, connection: Connection) {
+        if connection.is_worn() {
+            return;
+        }
         let mut state = self.lock();
         state.connections.push((Instant::now(), connection));
         if !state.has_sweeper {

@@ -333,24 +333,164 @@ fn logs_in_with_a_mechanism_that_the_server_offers() {
 }
 
 #[test]
-fn reuses_connections_and_replaces_dead_ones() {
+fn reuses_connections_and_replaces_closed_ones() {
+    for closing in ["", "421 closing\r\n"] {
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&connections);
+        let port = server(move |stream| {
+            let number = counted.fetch_add(1, Ordering::SeqCst);
+            let emails = AtomicUsize::new(0);
+            // The first connection is closed when it is used again.
+            let is_last = move || number == 0 && emails.fetch_add(1, Ordering::SeqCst) == 1;
+            serve_emails(stream, "", is_last, closing);
+        });
+        let smtp = smtp(port, "security = \"none\"\n");
+        assert_eq!(deliver(&smtp), DeliveryOutcome::Delivered);
+        assert_eq!(connections.load(Ordering::SeqCst), 1);
+        assert_eq!(deliver(&smtp), DeliveryOutcome::Delivered);
+        assert_eq!(connections.load(Ordering::SeqCst), 2, "replaced");
+        assert_eq!(deliver(&smtp), DeliveryOutcome::Delivered);
+        assert_eq!(connections.load(Ordering::SeqCst), 2, "kept");
+    }
+}
+
+#[test]
+fn replaces_a_connection_after_many_emails() {
     let connections = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&connections);
     let port = server(move |stream| {
-        let number = counted.fetch_add(1, Ordering::SeqCst);
-        // The first connection is closed when it is used again.
-        let stage = if number == 0 { "NOOP" } else { "never" };
-        until(stage, stream, |to| {
-            to.write_all(b"421 closing\r\n").unwrap();
-        });
+        counted.fetch_add(1, Ordering::SeqCst);
+        serve_emails(stream, "", || false, "");
     });
     let smtp = smtp(port, "security = \"none\"\n");
-    assert_eq!(deliver(&smtp), DeliveryOutcome::Delivered);
-    assert_eq!(connections.load(Ordering::SeqCst), 1);
-    assert_eq!(deliver(&smtp), DeliveryOutcome::Delivered);
-    assert_eq!(connections.load(Ordering::SeqCst), 2, "replaced");
-    assert_eq!(deliver(&smtp), DeliveryOutcome::Delivered);
-    assert_eq!(connections.load(Ordering::SeqCst), 2, "kept");
+    for _ in 0..501 {
+        assert_eq!(deliver(&smtp), DeliveryOutcome::Delivered);
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
+}
+
+/// Receives one email after another. Before an email for which `is_last` returns true, sends
+/// `closing` and hangs up.
+fn serve_emails(
+    mut stream: TcpStream,
+    extensions: &str,
+    is_last: impl Fn() -> bool,
+    closing: &str,
+) {
+    stream.write_all(b"220 here\r\n").unwrap();
+    let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    let mut in_mail = false;
+    for line in lines.map_while(Result::ok) {
+        if in_mail && line != "." {
+            continue;
+        }
+        let reply = match line.get(..4).unwrap_or(".") {
+            "MAIL" if is_last() => {
+                stream.write_all(closing.as_bytes()).unwrap();
+                return;
+            }
+            "EHLO" => format!("250-here\r\n{extensions}250 8BITMIME\r\n"),
+            "DATA" => "354 go on\r\n".to_owned(),
+            _ => "250 ok\r\n".to_owned(),
+        };
+        in_mail = line == "DATA";
+        if stream.write_all(reply.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn commands_go_in_one_packet_if_the_server_supports_pipelining() {
+    let (sender, received) = channel();
+    let sender = Mutex::new(sender);
+    let port = server(move |mut stream| {
+        use std::io::Read as _;
+        let mut next = |reply: &str| {
+            stream.write_all(reply.as_bytes()).unwrap();
+            let mut bytes = [0; 4096];
+            let read = stream.read(&mut bytes).unwrap();
+            String::from_utf8_lossy(&bytes[..read]).into_owned()
+        };
+        next("220 here\r\n");
+        let mut packets = Vec::new();
+        packets.push(next("250-here\r\n250 PIPELINING\r\n"));
+        packets.push(next("250 ok\r\n250 ok\r\n354 go on\r\n"));
+        stream.write_all(b"250 taken\r\n").unwrap();
+        sender.lock().unwrap().send(packets).unwrap();
+    });
+    assert_eq!(
+        deliver(&smtp(port, "security = \"none\"\n")),
+        DeliveryOutcome::Delivered
+    );
+    let packets = received.recv().unwrap();
+    let commands = "MAIL FROM:<shop@example.com>\r\nRCPT TO:<ann@example.com>\r\nDATA\r\n";
+    assert_eq!(packets[0], commands);
+    assert!(packets[1].ends_with("\r\n.\r\n"), "{}", packets[1]);
+}
+
+#[test]
+fn pipelined_commands_are_rejected_and_delivered_like_others() {
+    let rejections = [
+        ("550 5.1.1 no such user\r\n", "354 go on\r\n"),
+        ("550 5.1.1 no such user\r\n", "503 no recipients\r\n"),
+        ("450 4.2.0 later\r\n", "354 go on\r\n"),
+    ];
+    for (to_recipient, to_data) in rejections {
+        let (sender, received) = channel();
+        let sender = Mutex::new(sender);
+        let port = server(move |mut stream| {
+            stream.write_all(b"220 here\r\n").unwrap();
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let mut data = Vec::new();
+            for line in lines.map_while(Result::ok) {
+                let reply = match line.get(..4).unwrap_or(".") {
+                    "EHLO" => "250-here\r\n250 PIPELINING\r\n",
+                    "RCPT" if line.contains("postmaster") => "250 ok\r\n",
+                    "RCPT" => to_recipient,
+                    "DATA" => to_data,
+                    "MAIL" | "QUIT" => "250 ok\r\n",
+                    _ => {
+                        data.push(line);
+                        continue;
+                    }
+                };
+                if stream.write_all(reply.as_bytes()).is_err() {
+                    break;
+                }
+            }
+            // The receiver is gone after the first connection.
+            let _gone = sender.lock().unwrap().send(data);
+        });
+        match (deliver(&smtp(port, "security = \"none\"\n")), to_recipient) {
+            (DeliveryOutcome::PermanentFailure { error }, "550 5.1.1 no such user\r\n") => {
+                assert!(error.contains("550 5.1.1"), "{error}");
+            }
+            (
+                DeliveryOutcome::RetryableFailure {
+                    ambiguous, error, ..
+                },
+                _,
+            ) => {
+                assert!(!ambiguous, "{error}");
+                assert!(error.contains("450 4.2.0"), "{error}");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(received.recv().unwrap(), [""; 0], "no email was sent");
+    }
+}
+
+#[test]
+fn a_premature_reply_does_not_count_for_the_email() {
+    let port = server(move |stream| {
+        until("DATA", stream, |to| {
+            to.write_all(b"354 go on\r\n250 taken\r\n").unwrap();
+            thread::sleep(Duration::from_millis(500));
+        });
+    });
+    let (_, error) = ambiguous(&smtp(port, "security = \"none\"\n"), "premature");
+    assert!(error.contains("invalid SMTP reply"), "{error}");
 }
 
 #[test]
