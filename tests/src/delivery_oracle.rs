@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use promoflow_test_support::Inspect;
+
 use crate::{FileChannel, SentMessage, TestApp};
 
 /// Asserts that every message belongs to a delivery and left as often as attempts were made: at
@@ -14,25 +16,20 @@ pub fn assert_deliveries_match(app: &TestApp) {
     let elsewhere = FileChannel(format!("{}-messages", app.database().display()).into());
     let mut messages = app.channel.sent();
     messages.extend(elsewhere.sent());
-    let sql = app.sql();
+    let database = app.inspect();
     let mut times: BTreeMap<String, i64> = BTreeMap::new();
     for message in &messages {
         *times.entry(delivery(message)).or_default() += 1;
     }
-    let mut statement = sql
-        .prepare(
-            "SELECT 'delivery-' || id, state, (SELECT count(*) FROM attempt WHERE delivery = id),
-                 (SELECT count(*) FROM attempt WHERE delivery = id AND outcome IS NOT NULL),
-                 (SELECT count(*) FROM attempt WHERE delivery = id AND outcome = 'delivered')
-             FROM delivery",
-        )
-        .expect("deliveries are read");
-    let mut rows = statement.query([]).expect("deliveries are read");
-    while let Some(row) = rows.next().expect("deliveries are read") {
-        let read = "a delivery has these columns";
-        let (id, state): (String, String) = (row.get(0).expect(read), row.get(1).expect(read));
-        let (began, ended): (i64, i64) = (row.get(2).expect(read), row.get(3).expect(read));
-        let delivered: i64 = row.get(4).expect(read);
+    let deliveries = "SELECT 'delivery-' || id, state,
+             (SELECT count(*) FROM attempt WHERE delivery = id),
+             (SELECT count(*) FROM attempt WHERE delivery = id AND outcome IS NOT NULL),
+             (SELECT count(*) FROM attempt WHERE delivery = id AND outcome = 'delivered')
+         FROM delivery";
+    let deliveries: Vec<(String, String, i64, i64, i64)> = database
+        .rows(deliveries, &[])
+        .expect("cannot read deliveries");
+    for (id, state, began, ended, delivered) in deliveries {
         let left = times.remove(&id).unwrap_or_default();
         assert!(
             (ended..=began).contains(&left),
@@ -45,27 +42,43 @@ pub fn assert_deliveries_match(app: &TestApp) {
         );
     }
     assert!(times.is_empty(), "messages without a delivery: {times:?}");
+    let (may_have_left, runs_by_claim) = (may_have_left(&*database), runs_by_claim(&*database));
     for (code, deliveries) in carriers(&messages) {
-        let one_claim = "SELECT NOT EXISTS (
-                 SELECT 1 FROM delivery JOIN attempt ON attempt.delivery = delivery.id
-                 WHERE 'delivery-' || delivery.id IN (SELECT value FROM json_each(?2))
-                     AND attempt.outcome IS NOT 'permanent')
-             OR EXISTS (
-                 SELECT 1 FROM claim WHERE claim.code = ?1 AND NOT EXISTS (
-                     SELECT 1 FROM delivery JOIN attempt ON attempt.delivery = delivery.id
-                     WHERE 'delivery-' || delivery.id IN (SELECT value FROM json_each(?2))
-                         AND attempt.outcome IS NOT 'permanent' AND delivery.run <> claim.run
-                         AND delivery.run NOT IN (
-                             SELECT run FROM code_reuse WHERE claim = claim.id)))";
-        let ids = serde_json::to_string(&deliveries).expect("texts are JSON");
-        let fits: bool = sql
-            .query_row(one_claim, [&code, &ids], |row| row.get(0))
-            .expect("claims are read");
+        let runs: BTreeSet<i64> = deliveries
+            .iter()
+            .filter_map(|delivery| may_have_left.get(delivery).copied())
+            .collect();
+        let share_one_claim = runs_by_claim
+            .iter()
+            .any(|((claimed, _), of_claim)| *claimed == code && runs.is_subset(of_claim));
         assert!(
-            fits,
+            runs.is_empty() || share_one_claim,
             "{code} may have left in {deliveries:?}, which do not share one claim"
         );
     }
+}
+
+/// Returns the runs of deliveries with an attempt that did not fail permanently.
+fn may_have_left(database: &dyn Inspect) -> BTreeMap<String, i64> {
+    let sql = "SELECT 'delivery-' || delivery.id, delivery.run
+               FROM delivery JOIN attempt ON attempt.delivery = delivery.id
+               WHERE attempt.outcome IS DISTINCT FROM 'permanent'";
+    let rows = database.rows(sql, &[]).expect("cannot read attempts");
+    rows.into_iter().collect()
+}
+
+/// Returns the runs that used each claim, by its code and id.
+fn runs_by_claim(database: &dyn Inspect) -> BTreeMap<(String, i64), BTreeSet<i64>> {
+    let sql = "SELECT code, id, run FROM claim
+               UNION ALL
+               SELECT claim.code, claim.id, code_reuse.run
+               FROM code_reuse JOIN claim ON claim.id = code_reuse.claim";
+    let rows = database.rows(sql, &[]).expect("cannot read claims");
+    let mut runs: BTreeMap<(String, i64), BTreeSet<i64>> = BTreeMap::new();
+    for (code, claim, run) in rows {
+        runs.entry((code, claim)).or_default().insert(run);
+    }
+    runs
 }
 
 /// Returns the deliveries by text.

@@ -12,6 +12,7 @@ use promoflow::pool::{Filter, ImportOptions, ImportReport};
 use promoflow::run::Receipt;
 use promoflow::store::{CodeRow, RunId, RunRow, RunState, StepRecord};
 use promoflow::{Builder, EngineHandle, Promoflow};
+use promoflow_test_support::{Inspect, inspect};
 use tempfile::TempDir;
 
 use crate::{RecordingChannel, TestClock};
@@ -151,19 +152,10 @@ impl TestApp {
         self.builder().open().expect("cannot open the database")
     }
 
-    /// Opens a connection that is independent of the library.
-    pub fn sql(&self) -> rusqlite::Connection {
-        sql(&self.database())
+    /// Opens the rows of the database, independently of the library.
+    pub fn inspect(&self) -> Box<dyn Inspect> {
+        inspect(self.database()).expect("cannot open the database")
     }
-}
-
-/// Opens a connection without foreign keys, so that any row can be damaged.
-fn sql(database: &Path) -> rusqlite::Connection {
-    let connection = rusqlite::Connection::open(database).expect("cannot open the database");
-    connection
-        .execute_batch("PRAGMA foreign_keys = OFF; PRAGMA busy_timeout = 60000;")
-        .expect("cannot configure the connection");
-    connection
 }
 
 /// The component of the misbehaving block, the only one in its folder. `cargo xtask blocks` builds

@@ -14,11 +14,10 @@ use std::thread;
 use promoflow::channel::DeliveryOutcome;
 use promoflow::clock::{Clock, Timestamp};
 use promoflow::event::Event;
-use promoflow::store::{Action, ActionResult, DeliveryId, RunId};
+use promoflow::store::{Action, ActionResult, DeliveryId, RunId, RunState};
 use promoflow::{EngineHandle, Promoflow};
 use promoflow_tests::{Helper, PromoflowExt, TestApp, assert_deliveries_match};
 use proptest::prelude::*;
-use rusqlite::{Connection, params_from_iter};
 
 const HELPER: &str = env!("CARGO_BIN_EXE_helper");
 const DAY: i64 = 86_400_000;
@@ -320,55 +319,46 @@ impl World {
 
     /// Asserts that the acknowledgements are true and that the promises hold.
     fn check(&self) {
-        let sql = self.app.sql();
+        let database = self.app.inspect();
         let answers = self.answers.lock().unwrap();
         for (id, runs) in &answers.runs {
             let stored = "SELECT run.id FROM run JOIN event ON event.id = run.event
-                          WHERE event_id = ?1 ORDER BY run.id";
-            let mut stored = sql.prepare(stored).unwrap();
-            let stored = stored
-                .query_map([id], |row| Ok(RunId(row.get(0)?)))
-                .unwrap();
-            let stored: Vec<RunId> = stored.map(Result::unwrap).collect();
+                          WHERE event_id = $1 ORDER BY run.id";
+            let stored = database.rows(stored, &[id.as_str().into()]).unwrap();
+            let stored: Vec<RunId> = stored.into_iter().map(RunId).collect();
             assert_eq!(
                 stored, *runs,
                 "event {id}: acknowledged and stored runs differ"
             );
         }
         for run in &answers.cancelled {
-            let state: String = one(&sql, &format!("SELECT state FROM run WHERE id = {}", run.0));
-            assert_eq!(state, "cancelled", "{run} was acknowledged as cancelled");
+            let state = self.promoflow.run_of(*run).0.state;
+            assert_eq!(
+                state,
+                RunState::Cancelled,
+                "{run} was acknowledged as cancelled"
+            );
         }
-        let codes: i64 = one(&sql, "SELECT count(*) FROM code");
+        let codes = database.count("code").unwrap();
         assert_eq!(codes, answers.inserted);
-        let retired: i64 = one(&sql, "SELECT sum(retired) FROM code");
-        assert_eq!(retired, answers.retired);
-        for (rule, violations_of) in RULES {
-            let violations_of = self.violations_of(&sql, violations_of);
-            assert!(violations_of.is_empty(), "{rule}: {violations_of:?}");
+        assert_eq!(
+            database.count("code WHERE retired = 1"),
+            Ok(answers.retired)
+        );
+        let now = self.app.clock.now().0.to_string();
+        for (rule, violations) in RULES {
+            let violations = violations.replace("NOW", &now);
+            let violations: Vec<String> = database.rows(&violations, &[]).unwrap();
+            assert!(violations.is_empty(), "{rule}: {violations:?}");
         }
         assert_deliveries_match(&self.app);
         if codes > 0 {
             self.promoflow.assert_audit();
         }
     }
-
-    fn violations_of(&self, sql: &Connection, query: &str) -> Vec<String> {
-        let now = self.app.clock.now().0;
-        let mut statement = sql.prepare(query).unwrap();
-        let count = statement.parameter_count();
-        let rows =
-            statement.query_map(params_from_iter([now].iter().take(count)), |row| row.get(0));
-        rows.map(|rows| rows.map(Result::unwrap).collect()).unwrap()
-    }
 }
 
-fn one<T: rusqlite::types::FromSql + Default>(sql: &Connection, query: &str) -> T {
-    let value: Option<T> = sql.query_row(query, [], |row| row.get(0)).unwrap();
-    value.unwrap_or_default()
-}
-
-/// Invariants: a rule and a query that finds its violations. `?1` is the time.
+/// Invariants: a rule and a query that finds its violations. `NOW` stands for the time.
 const RULES: [(&str, &str); 8] = [
     (
         "P1: a code is claimed once, available or retired",
@@ -385,10 +375,11 @@ const RULES: [(&str, &str); 8] = [
     (
         "P4: a released code cannot have left",
         "SELECT claim.code FROM claim JOIN claim_release ON claim_release.claim = claim.id
-         JOIN delivery ON instr(content, claim.code) > 0 AND (delivery.run = claim.run
+         JOIN delivery ON replace(content, claim.code, '') <> content AND (delivery.run = claim.run
              OR delivery.run IN (SELECT run FROM code_reuse WHERE code_reuse.claim = claim.id))
          WHERE delivery.state <> 'cancelled' OR EXISTS (
-             SELECT 1 FROM attempt WHERE delivery = delivery.id AND outcome IS NOT 'permanent')",
+             SELECT 1 FROM attempt
+             WHERE delivery = delivery.id AND outcome IS DISTINCT FROM 'permanent')",
     ),
     (
         "P4: a run that has sent its code and is not cancelled keeps it",
@@ -415,17 +406,18 @@ const RULES: [(&str, &str); 8] = [
         "SELECT claim.contact FROM claim JOIN run ON run.id = claim.run
          JOIN event ON event.id = run.event
          WHERE event.type = 'keeps' AND claim.id NOT IN (SELECT claim FROM claim_release)
-             AND claim.expires_at > ?1
+             AND claim.expires_at > NOW
          GROUP BY claim.contact HAVING count(*) > 1",
     ),
     (
         "no run waits while a matching code is available",
         "SELECT CAST(run.id AS TEXT) FROM run JOIN event ON event.id = run.event
-         JOIN code_group ON code_group.type = iif(event.type = 'waits', 'birthday', 'loyal')
+         JOIN code_group ON code_group.type = CASE event.type
+             WHEN 'waits' THEN 'birthday' ELSE 'loyal' END
          WHERE run.state = 'waiting' AND event.type IN ('waits', 'keeps')
              AND EXISTS (SELECT 1 FROM available_code AS available
                          WHERE available.code_group = code_group.id
-                             AND available.expires_at > ?1 + 5 * 86400000)",
+                             AND available.expires_at > NOW + 5 * 86400000)",
     ),
 ];
 

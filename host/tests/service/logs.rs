@@ -6,7 +6,6 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 
-use promoflow::store::SqliteStore;
 use serde_json::{Value, json};
 
 use crate::service::{Service, TestApp, client, until};
@@ -155,15 +154,11 @@ fn everything(service: &Service) {
 
 /// Damages rows so that they contain unreadable values.
 fn damage(app: &TestApp) {
-    let database = SqliteStore::connect(&app.path("shop.db")).unwrap();
-    database
-        .execute_batch(
-            "UPDATE event SET params = '\"Zq7 leakaddr\"' WHERE event_id = 'leakaddr-1';
-             UPDATE delivery SET content = '\"Zq7 leakaddr\"', state = 'pending', due_at = 0;
-             UPDATE journal SET steps = '\"Zq7 leakaddr\"';
-             UPDATE run SET state = 'running', due_at = 0 WHERE id = 1;",
-        )
-        .unwrap();
+    let damage = "UPDATE event SET params = '\"Zq7 leakaddr\"' WHERE event_id = 'leakaddr-1';
+         UPDATE delivery SET content = '\"Zq7 leakaddr\"', state = 'pending', due_at = 0;
+         UPDATE journal SET steps = '\"Zq7 leakaddr\"';
+         UPDATE run SET state = 'running', due_at = 0 WHERE id = 1;";
+    app.inspect().execute(damage, &[]).unwrap();
 }
 
 #[test]

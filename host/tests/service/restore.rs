@@ -1,8 +1,9 @@
-//! Backups of a running service, and databases restored from them.
+//! Backups of a running service, and databases restored from them. The tests of damaged backups are
+//! about SQLite's file format, and open them through SQLite itself.
 
 use std::path::Path;
 
-use promoflow::store::SqliteStore;
+use rusqlite::Connection;
 use serde_json::json;
 
 use crate::service::{TestApp, ok};
@@ -100,7 +101,7 @@ fn rejects_damaged_newer_or_foreign_backups() {
     };
     let change = |sql: &str| {
         std::fs::write(&backup, &good).unwrap();
-        let connection = SqliteStore::connect(&backup).unwrap();
+        let connection = Connection::open(&backup).unwrap();
         connection.execute_batch(sql).unwrap();
     };
 
@@ -143,7 +144,7 @@ fn rejects_a_backup_with_foreign_tables_or_triggers() {
     {
         let invalid = app.path(&format!("odd-{number}.db"));
         std::fs::copy(&backup, &invalid).unwrap();
-        let database = rusqlite::Connection::open(&invalid).unwrap();
+        let database = Connection::open(&invalid).unwrap();
         database.execute_batch(sql).unwrap();
         drop(database);
         let (status, printed) = restore(&app, &invalid, "new.db");

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
+use promoflow_test_support::{Inspect, inspect};
 use reqwest::blocking::{Client, RequestBuilder, Response};
 use serde_json::Value;
 
@@ -83,10 +84,15 @@ impl TestApp {
         );
     }
 
+    /// Opens the rows of the database, independently of the service.
+    pub(crate) fn inspect(&self) -> Box<dyn Inspect> {
+        inspect(self.path("shop.db")).unwrap()
+    }
+
     /// Blocks all other writers until the returned connection is dropped.
-    pub(crate) fn lock_writes(&self) -> rusqlite::Connection {
-        let writer = rusqlite::Connection::open(self.path("shop.db")).unwrap();
-        writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    pub(crate) fn lock_writes(&self) -> Box<dyn Inspect> {
+        let writer = self.inspect();
+        writer.lock_writes().unwrap();
         writer
     }
 

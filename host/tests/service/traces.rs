@@ -135,10 +135,8 @@ fn a_trace_covers_the_request_and_a_delivery_in_another_process() {
         .as_str()
         .unwrap()
         .to_owned();
-    let database = promoflow::store::SqliteStore::connect(&app.path("shop.db")).unwrap();
     let again = "UPDATE delivery SET state = 'pending', due_at = 0";
-    database.execute_batch(again).unwrap();
-    drop(database);
+    app.inspect().execute(again, &[]).unwrap();
     app.succeed(&["work", "--until-idle"]);
     let again = &collector.take(1)[0];
     assert_eq!(
@@ -173,16 +171,9 @@ fn a_trace_covers_the_request_and_a_delivery_in_another_process() {
     let unwanted = format!("00-{TRACE}-b7ad6b7169203331-00");
     ok(request.header("traceparent", unwanted).send().unwrap());
     drop(service);
-    let database = promoflow::store::SqliteStore::connect(&app.path("shop.db")).unwrap();
-    let mut rows = database
-        .prepare("SELECT event, sampled FROM event_trace")
-        .unwrap();
-    let rows: Vec<(i64, bool)> = rows
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
-    assert_eq!(rows, [(1, true), (3, false)]);
+    let traces = "SELECT event, sampled FROM event_trace ORDER BY event";
+    let traces: Vec<(i64, bool)> = app.inspect().rows(traces, &[]).unwrap();
+    assert_eq!(traces, [(1, true), (3, false)]);
     event("eve");
     let spans = collector.take(5);
     assert!(spans.iter().all(|span| span["trace"] != TRACE), "{spans:?}");

@@ -1,10 +1,11 @@
 //! Compares the ledger with the database and with the messages that left.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hash;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use rusqlite::{Connection, OpenFlags};
+use promoflow_test_support::{FromValue, Inspect, inspect};
 
 use super::ledger::Acknowledged;
 use super::mailbox::Mailbox;
@@ -26,7 +27,7 @@ struct Stored {
     /// Run, address and state by delivery id.
     deliveries: HashMap<i64, (i64, String, String)>,
     /// Number of attempts without an end, by delivery id.
-    open_attempts: HashMap<i64, u32>,
+    open_attempts: HashMap<i64, i64>,
     codes: HashSet<String>,
 }
 
@@ -36,14 +37,13 @@ pub(crate) fn compare(
     acknowledged: &Acknowledged,
     mailbox: &Mailbox,
 ) -> Result<Vec<String>> {
-    let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let sound: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
-    let stored = Stored::read(&connection).context("cannot read the database")?;
+    let inspected = inspect(database)?;
+    let integrity_errors = inspected.integrity_errors()?;
+    let stored = Stored::read(&*inspected).context("cannot read the database")?;
     let mut violations: Vec<String> = acknowledged.violations.iter().cloned().collect();
     violations.extend(mailbox.violations.iter().cloned());
-    if sound != "ok" {
-        violations.push(format!("the file is damaged: {sound}"));
-    }
+    let damaged = integrity_errors.into_iter();
+    violations.extend(damaged.map(|error| format!("the file is damaged: {error}")));
     for (event, runs) in &acknowledged.events {
         stored.event(event, runs, acknowledged, &mut violations);
     }
@@ -64,59 +64,50 @@ pub(crate) fn compare(
 }
 
 impl Stored {
-    fn read(connection: &Connection) -> Result<Stored> {
+    fn read(database: &dyn Inspect) -> Result<Stored> {
         let mut stored = Stored {
-            events: pairs(connection, "SELECT event_id, id FROM event")?,
+            events: map(database, "SELECT event_id, id FROM event")?,
             runs: HashMap::new(),
             of_event: HashMap::new(),
             deliveries: HashMap::new(),
             open_attempts: HashMap::new(),
             codes: HashSet::new(),
         };
-        let mut runs = connection.prepare("SELECT id, event, state FROM run ORDER BY id")?;
-        let mut runs = runs.query([])?;
-        while let Some(row) = runs.next()? {
-            let (id, event) = (row.get(0)?, row.get(1)?);
+        for (id, event, state) in
+            database.rows("SELECT id, event, state FROM run ORDER BY id", &[])?
+        {
             stored.of_event.entry(event).or_default().push(id);
             let run = Run {
-                state: row.get(2)?,
+                state,
                 event,
                 codes: Vec::new(),
                 deliveries: Vec::new(),
             };
             stored.runs.insert(id, run);
         }
-        let mut claims = connection.prepare(
-            "SELECT run, code FROM claim WHERE id NOT IN (SELECT claim FROM claim_release)
+        let claims = "SELECT run, code FROM claim WHERE id NOT IN (SELECT claim FROM claim_release)
              UNION ALL
              SELECT code_reuse.run, code FROM code_reuse JOIN claim ON claim.id = code_reuse.claim
-             WHERE claim NOT IN (SELECT claim FROM claim_release)",
-        )?;
-        let mut claims = claims.query([])?;
-        while let Some(row) = claims.next()? {
-            if let Some(run) = stored.runs.get_mut(&row.get(0)?) {
-                run.codes.push(row.get(1)?);
+             WHERE claim NOT IN (SELECT claim FROM claim_release)";
+        for (run, code) in database.rows::<(i64, String)>(claims, &[])? {
+            if let Some(run) = stored.runs.get_mut(&run) {
+                run.codes.push(code);
             }
         }
-        let mut deliveries = connection.prepare("SELECT id, run, address, state FROM delivery")?;
-        let mut deliveries = deliveries.query([])?;
-        while let Some(row) = deliveries.next()? {
-            let (id, run) = (row.get(0)?, row.get(1)?);
+        for (id, run, address, state) in
+            database.rows("SELECT id, run, address, state FROM delivery", &[])?
+        {
             if let Some(run) = stored.runs.get_mut(&run) {
                 run.deliveries.push(id);
             }
-            stored
-                .deliveries
-                .insert(id, (run, row.get(2)?, row.get(3)?));
+            stored.deliveries.insert(id, (run, address, state));
         }
-        let mut open_attempts = connection.prepare(
+        stored.open_attempts = map(
+            database,
             "SELECT delivery, count(*) FROM attempt WHERE outcome IS NULL GROUP BY delivery",
         )?;
-        let open_attempts = open_attempts.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        stored.open_attempts = open_attempts.collect::<rusqlite::Result<_>>()?;
-        let mut codes = connection.prepare("SELECT code FROM code")?;
-        let codes = codes.query_map([], |row| row.get(0))?;
-        stored.codes = codes.collect::<rusqlite::Result<_>>()?;
+        let codes = database.rows("SELECT code FROM code", &[])?;
+        stored.codes = codes.into_iter().collect();
         Ok(stored)
     }
 
@@ -188,7 +179,7 @@ impl Stored {
                 .get(&delivery)
                 .copied()
                 .unwrap_or_default();
-            if message.times > 1 + open_attempts {
+            if i64::from(message.times) > 1 + open_attempts {
                 violations.push(format!(
                     "delivery {delivery} left {} times, but {open_attempts} attempts have no end",
                     message.times
@@ -221,8 +212,7 @@ impl Stored {
     }
 }
 
-fn pairs(connection: &Connection, sql: &str) -> Result<HashMap<String, i64>> {
-    let mut statement = connection.prepare(sql)?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+/// Returns the rows of a query by their first column.
+fn map<K: FromValue + Eq + Hash>(database: &dyn Inspect, sql: &str) -> Result<HashMap<K, i64>> {
+    Ok(database.rows(sql, &[])?.into_iter().collect())
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use rusqlite::Connection;
+use promoflow_test_support::Inspect;
 
 use super::server::ServerLog;
 
@@ -22,23 +22,24 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    pub(super) fn read(connection: &Connection) -> Result<Stored> {
-        let mut statement = connection.prepare(
+    pub(super) fn read(database: &dyn Inspect) -> Result<Stored> {
+        let rows = database.rows(
             "SELECT delivery.address, delivery.id, delivery.state, delivery.attempts, claim.code
              FROM delivery JOIN claim ON claim.run = delivery.run",
+            &[],
         )?;
-        let rows = statement.query_map([], |row| {
+        let mut deliveries = HashMap::new();
+        for (address, id, state, attempts, code) in rows {
+            let attempts: i64 = attempts;
             let delivery = Delivery {
-                id: row.get(1)?,
-                state: row.get(2)?,
-                attempts: row.get::<_, u32>(3)?.into(),
-                code: row.get(4)?,
+                id,
+                state,
+                attempts: attempts.try_into()?,
+                code,
             };
-            Ok((row.get(0)?, delivery))
-        })?;
-        Ok(Stored {
-            deliveries: rows.collect::<rusqlite::Result<_>>()?,
-        })
+            deliveries.insert(address, delivery);
+        }
+        Ok(Stored { deliveries })
     }
 
     /// Returns every violation. With `is_last`, no delivery may be failed any more.

@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use rusqlite::{Connection, OpenFlags};
+use promoflow_test_support::{Inspect, inspect};
 
 use crate::{CODE_THEN_MAIL, MAIL};
 use server::Servers;
@@ -224,12 +224,10 @@ impl Harness<'_> {
 
     /// Returns the number of pending deliveries and of runs that have not created theirs.
     fn remaining(&self) -> Result<u64> {
-        let connection = self.connection()?;
         let sql = "SELECT (SELECT count(*) FROM delivery WHERE due_at IS NOT NULL)
                         + (SELECT count(*) FROM run WHERE due_at IS NOT NULL)";
-        Ok(connection
-            .query_row(sql, [], |row| row.get::<_, u32>(0))?
-            .into())
+        let remaining: i64 = self.inspect()?.row(sql, &[])?;
+        Ok(u64::try_from(remaining)?)
     }
 
     /// Retries dead letters until none is left.
@@ -249,21 +247,16 @@ impl Harness<'_> {
     }
 
     fn dead_letters(&self) -> Result<Vec<i64>> {
-        let connection = self.connection()?;
-        let mut dead = connection.prepare("SELECT id FROM delivery WHERE state = 'failed'")?;
-        let dead = dead.query_map([], |row| row.get(0))?;
-        Ok(dead.collect::<rusqlite::Result<_>>()?)
+        let failed = "SELECT id FROM delivery WHERE state = 'failed'";
+        Ok(self.inspect()?.rows(failed, &[])?)
     }
 
     fn stored(&self) -> Result<compare::Stored> {
-        compare::Stored::read(&self.connection()?)
+        compare::Stored::read(&*self.inspect()?)
     }
 
-    fn connection(&self) -> Result<Connection> {
-        let connection =
-            Connection::open_with_flags(self.database(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        connection.busy_timeout(TIMEOUT)?;
-        Ok(connection)
+    fn inspect(&self) -> Result<Box<dyn Inspect>> {
+        Ok(inspect(self.database())?)
     }
 }
 

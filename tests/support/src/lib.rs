@@ -1,10 +1,14 @@
-//! The `promoflow` binary in a temporary folder, for the suites that drive it.
+//! The `promoflow` binary in a temporary folder, for the suites that drive it, and the rows of a
+//! database.
+
+mod inspect;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use serde_json::Value;
 use tempfile::TempDir;
+
+pub use inspect::{Change, Column, FromRow, FromValue, Inspect, InspectError, Value, inspect};
 
 /// Variables that would change what the binary does.
 const VARIABLES: [&str; 4] = [
@@ -90,7 +94,7 @@ impl TestApp {
     /// # Panics
     /// If the command fails or prints no JSON.
     #[track_caller]
-    pub fn json(&self, args: &[&str]) -> Value {
+    pub fn json(&self, args: &[&str]) -> serde_json::Value {
         let (printed, _) = self.succeed(&[args, &["--json"]].concat());
         let line = printed.lines().next().expect("the command printed nothing");
         serde_json::from_str(line).expect("the line is not JSON")

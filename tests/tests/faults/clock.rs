@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use promoflow_tests::{PromoflowExt, TestApp, until};
 
-use crate::{birthday, column};
+use crate::birthday;
 
 const DAY: i64 = 86_400_000;
 
@@ -58,33 +58,25 @@ fn p1_p8_a_jumping_clock_gives_no_code_twice_and_no_expired_code() {
     running.wait_all_idle().unwrap();
     drop(running);
 
-    let sql = app.sql();
-    let claims: Vec<i64> = column(&sql, "SELECT count(*) FROM claim");
-    assert!(claims[0] > 100, "only {claims:?} codes were claimed");
-    let expired: Vec<String> = column(
-        &sql,
-        "SELECT code FROM claim WHERE expires_at <= claimed_at",
-    );
+    let database = app.inspect();
+    let claims = database.count("claim").unwrap();
+    assert!(claims > 100, "only {claims} codes were claimed");
+    let codes = |sql: &str| database.rows::<String>(sql, &[]).unwrap();
+    let expired = codes("SELECT code FROM claim WHERE expires_at <= claimed_at");
     assert!(expired.is_empty(), "claimed after expiry: {expired:?}");
-    let still_waiting: Vec<i64> = column(
-        &sql,
-        "SELECT id FROM delivery WHERE due_at IS NOT NULL UNION ALL
-         SELECT id FROM run WHERE due_at IS NOT NULL",
-    );
+    let ids = |sql: &str| database.rows::<i64>(sql, &[]).unwrap();
+    let still_waiting = ids("SELECT id FROM delivery WHERE due_at IS NOT NULL UNION ALL
+         SELECT id FROM run WHERE due_at IS NOT NULL");
     assert!(
         still_waiting.is_empty(),
         "still waiting for a wrong time: {still_waiting:?}"
     );
-    let late: Vec<i64> = column(
-        &sql,
+    let late = ids(
         "SELECT delivery.id FROM delivery JOIN attempt ON attempt.delivery = delivery.id
          WHERE delivery.expires_at <= attempt.started_at",
     );
     assert!(late.is_empty(), "left with expired codes: {late:?}");
-    let twice: Vec<String> = column(
-        &sql,
-        "SELECT code FROM claim GROUP BY code HAVING count(*) > 1",
-    );
+    let twice = codes("SELECT code FROM claim GROUP BY code HAVING count(*) > 1");
     assert!(twice.is_empty(), "claimed twice: {twice:?}");
     promoflow.assert_audit();
 }

@@ -1,8 +1,7 @@
 //! A copy of a database, file and log, made while another process writes.
 
+use promoflow_test_support::inspect;
 use promoflow_tests::{Helper, PromoflowExt, TestApp};
-
-use crate::column;
 
 #[test]
 fn p12_a_copy_made_during_writes_opens_and_the_audit_holds() {
@@ -31,12 +30,11 @@ fn p12_a_copy_made_during_writes_opens_and_the_audit_holds() {
             .open()
             .unwrap();
         promoflow.assert_audit();
-        let sql = rusqlite::Connection::open(&copied).unwrap();
-        let sound: Vec<String> = column(&sql, "PRAGMA integrity_check");
-        assert_eq!(sound, ["ok"]);
-        let count: Vec<i64> = column(&sql, "SELECT count(*) FROM event");
-        assert!(count[0] >= (copy + 1) * 100, "{count:?} after {copy}");
-        events.push(count[0]);
+        let database = inspect(&copied).unwrap();
+        assert_eq!(database.integrity_errors(), Ok(Vec::new()));
+        let count = database.count("event").unwrap();
+        assert!(count >= (copy + 1) * 100, "{count} after {copy}");
+        events.push(count);
     }
     assert!(events.is_sorted() && events[0] < events[7], "{events:?}");
     helper.kill();

@@ -10,7 +10,7 @@ use promoflow::{EngineHandle, Promoflow};
 use promoflow_tests::PromoflowExt;
 use promoflow_tests::powerloss::{Disk, Fault};
 
-use crate::{assert_sent_once, birthday, codes, column, watched};
+use crate::{assert_sent_once, birthday, codes, watched};
 
 fn import(promoflow: &Promoflow, csv: &str) -> Result<ImportReport, String> {
     promoflow
@@ -38,8 +38,8 @@ fn p7_a_full_disk_rejects_events_and_uploads_until_there_is_room() {
     let error = import(&promoflow, &codes("D", 500)).unwrap_err();
     assert!(error.contains("the disk is full"), "{error}");
     assert!(disk.faults() > 0);
-    let events: Vec<String> = column(&app.sql(), "SELECT event_id FROM event");
-    assert_eq!(events, ["before"]);
+    let events = app.inspect().rows("SELECT event_id FROM event", &[]);
+    assert_eq!(events, Ok(vec!["before".to_owned()]));
 
     disk.fail(Fault::None);
     for number in 0..5 {

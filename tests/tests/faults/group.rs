@@ -10,7 +10,7 @@ use promoflow::{EngineHandle, Promoflow};
 use promoflow_tests::powerloss::{Disk, Fault};
 use promoflow_tests::{PromoflowExt, TestApp};
 
-use crate::{assert_sent_once, birthday, codes, column, watched};
+use crate::{assert_sent_once, birthday, codes, watched};
 
 /// Sender threads, and the number of events that each has in flight.
 const SENDERS: usize = 3;
@@ -129,10 +129,10 @@ fn under(faults: impl Iterator<Item = Fault>) -> BurstCounts {
     }
     disk.fail(Fault::None);
     assert_completed(&app, &promoflow, &running);
-    let sql = app.sql();
-    let counted = |table| column::<i64>(&sql, &format!("SELECT count(*) FROM {table}"));
-    assert_eq!(counted("event"), [rounds * (SENDERS * AT_ONCE) as i64]);
-    assert_eq!(counted("code"), [6_000 + uploads * 40]);
+    let database = app.inspect();
+    let events = rounds * (SENDERS * AT_ONCE) as i64;
+    assert_eq!(database.count("event"), Ok(events));
+    assert_eq!(database.count("code"), Ok(6_000 + uploads * 40));
     // Requires that many events shared a commit. The dispatcher's commits count as well.
     let commits = usize::try_from(app.clock.commits()).unwrap();
     assert!(seen.sent > 2 * commits, "{seen:?} in {commits} commits");
@@ -145,8 +145,7 @@ fn assert_completed(app: &TestApp, promoflow: &Promoflow, running: &EngineHandle
     app.clock.advance(3_600_000);
     running.wait_all_idle().unwrap();
     assert_sent_once(app, promoflow);
-    let sound: Vec<String> = column(&app.sql(), "PRAGMA integrity_check");
-    assert_eq!(sound, ["ok"]);
+    assert_eq!(app.inspect().integrity_errors(), Ok(Vec::new()));
 }
 
 #[test]

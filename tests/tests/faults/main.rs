@@ -45,24 +45,14 @@ fn birthday(id: &str) -> Event {
         .with_param("EmailAddress", address)
 }
 
-/// Returns the column that a query selects.
-fn column<T: rusqlite::types::FromSql>(connection: &rusqlite::Connection, sql: &str) -> Vec<T> {
-    let mut statement = connection.prepare(sql).unwrap();
-    let rows = statement.query_map([], |row| row.get(0)).unwrap();
-    rows.collect::<rusqlite::Result<_>>().unwrap()
-}
-
 /// Asserts that every run is completed with one code and one delivered delivery, and that no code
 /// left twice.
 fn assert_sent_once(app: &TestApp, promoflow: &Promoflow) {
-    let sql = app.sql();
-    let unexpected: Vec<i64> = column(
-        &sql,
-        "SELECT id FROM run WHERE state <> 'completed'
+    let unexpected = "SELECT id FROM run WHERE state <> 'completed'
              OR (SELECT count(*) FROM claim WHERE claim.run = run.id) <> 1
              OR (SELECT count(*) FROM delivery
-                 WHERE delivery.run = run.id AND state = 'delivered') <> 1",
-    );
+                 WHERE delivery.run = run.id AND delivery.state = 'delivered') <> 1";
+    let unexpected: Vec<i64> = app.inspect().rows(unexpected, &[]).unwrap();
     assert!(
         unexpected.is_empty(),
         "runs {unexpected:?} have another result"

@@ -8,10 +8,11 @@ use std::thread;
 use std::time::Duration;
 
 use promoflow::{EngineHandle, Promoflow};
+use promoflow_test_support::inspect;
 use promoflow_tests::powerloss::{Disk, Survives};
 use promoflow_tests::{PromoflowExt, RecordingChannel, SentMessage, TestApp};
 
-use crate::{birthday, codes, column, watched};
+use crate::{birthday, codes, watched};
 
 const CUTS: u64 = 40;
 /// Every n-th cut continues with the remaining files.
@@ -147,12 +148,15 @@ fn count_lost(
     messages: &[SentMessage],
     lost: &mut Lost,
 ) {
-    let sql = rusqlite::Connection::open(database).unwrap();
-    let sound: Vec<String> = column(&sql, "PRAGMA integrity_check");
-    assert_eq!(sound, ["ok"]);
-    let events: HashSet<String> = set(&sql, "SELECT event_id FROM event");
-    let codes: HashSet<String> = set(&sql, "SELECT code FROM code");
-    let attempts: HashSet<String> = set(&sql, "SELECT 'delivery-' || delivery FROM attempt");
+    let database = inspect(database).unwrap();
+    assert_eq!(database.integrity_errors(), Ok(Vec::new()));
+    let set = |sql: &str| -> HashSet<String> {
+        let rows = database.rows(sql, &[]).unwrap();
+        rows.into_iter().collect()
+    };
+    let events = set("SELECT event_id FROM event");
+    let codes = set("SELECT code FROM code");
+    let attempts = set("SELECT 'delivery-' || delivery FROM attempt");
     let gone = |acknowledged: &[String], there: &HashSet<String>| {
         acknowledged
             .iter()
@@ -167,10 +171,6 @@ fn count_lost(
     lost.checked += acknowledged.events.len() + acknowledged.uploads.len() + messages.len();
 }
 
-fn set(sql: &rusqlite::Connection, query: &str) -> HashSet<String> {
-    column(sql, query).into_iter().collect()
-}
-
 /// Restarts after the cut: every accepted event is completed, and messages that left before the cut
 /// leave at most once more, under the same identity.
 fn restart(
@@ -183,8 +183,8 @@ fn restart(
     running.wait_all_idle().unwrap();
     drop(running);
     promoflow.assert_audit();
-    let sql = rusqlite::Connection::open(database).unwrap();
-    let unexpected: Vec<i64> = column(&sql, "SELECT id FROM delivery WHERE state <> 'delivered'");
+    let unexpected = "SELECT id FROM delivery WHERE state <> 'delivered'";
+    let unexpected: Vec<i64> = inspect(database).unwrap().rows(unexpected, &[]).unwrap();
     assert!(unexpected.is_empty(), "not delivered: {unexpected:?}");
     let mut carriers = HashMap::new();
     for message in before.iter().chain(&after.sent()) {

@@ -181,7 +181,7 @@ fn an_attempt_without_an_end_is_ambiguous() {
     // The same state as after a kill between the answer and its commit.
     let unended = "UPDATE attempt
                    SET ended_at = NULL, outcome = NULL, error = NULL, ambiguous = 1";
-    assert_eq!(app.sql().execute(unended, []).unwrap(), 1);
+    assert_eq!(app.inspect().execute(unended, &[]), Ok(1));
     app.channel.queue_outcome(permanent_failure());
     app.clock.advance(60_000);
     let running = promoflow.start().unwrap();
@@ -204,9 +204,7 @@ fn an_alternative_without_a_valid_address_is_skipped_and_logged() {
     assert!(note.contains("channel email skipped"), "{note}");
     assert_eq!(app.channel.sent()[0].address, ANN.1);
     // A single remaining alternative needs no rows.
-    let rows = "SELECT count(*) FROM delivery_alternative";
-    let rows: i64 = app.sql().query_row(rows, [], |row| row.get(0)).unwrap();
-    assert_eq!(rows, 0);
+    assert_eq!(app.inspect().count("delivery_alternative"), Ok(0));
     // Without any address, the run fails with an error for each channel, and its code is released.
     let receipt = running.send(event("nobody", "none")).unwrap();
     running.wait_idle(&receipt.runs).unwrap();

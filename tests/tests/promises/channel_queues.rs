@@ -11,6 +11,7 @@ use promoflow::event::Event;
 use promoflow::message::ChannelKind;
 use promoflow::store::{Action, DeliveryId, DeliveryState};
 use promoflow::{EngineHandle, Promoflow};
+use promoflow_test_support::Change;
 use promoflow_tests::{PromoflowExt, TestApp, until};
 
 const TEXT: &str = "{ message: text, channel: sms, text: hello }";
@@ -103,8 +104,7 @@ fn send(running: &EngineHandle, events: usize) {
 }
 
 fn count(app: &TestApp, what: &str) -> i64 {
-    let sql = format!("SELECT count(*) FROM {what}");
-    app.sql().query_row(&sql, [], |row| row.get(0)).unwrap()
+    app.inspect().count(what).unwrap()
 }
 
 #[test]
@@ -313,14 +313,8 @@ fn retries_and_new_deliveries_take_turns() {
     channel.close(&running);
     app.clock.advance(2_000);
     send(&running, 1);
-    let new: i64 = app
-        .sql()
-        .query_row(
-            "SELECT max(id) FROM delivery WHERE channel = 'email'",
-            [],
-            |row| row.get(0),
-        )
-        .unwrap();
+    let new = "SELECT max(id) FROM delivery WHERE channel = 'email'";
+    let new: i64 = app.inspect().row(new, &[]).unwrap();
     let before = channel.asked().len();
     channel.gate.set(true);
     until(|| pending() == 0);
@@ -336,20 +330,14 @@ fn an_unreadable_delivery_fails_and_delays_no_other() {
     send(&running, 4);
     running.wait_all_idle().unwrap();
     drop(running);
-    let ids: Vec<i64> = {
-        let sql = app.sql();
-        let mut ids = sql
-            .prepare("SELECT id FROM delivery WHERE channel = 'email'")
-            .unwrap();
-        let ids = ids.query_map([], |row| row.get(0)).unwrap();
-        ids.collect::<Result<_, _>>().unwrap()
-    };
+    let ids = "SELECT id FROM delivery WHERE channel = 'email' ORDER BY id";
+    let ids: Vec<i64> = app.inspect().rows(ids, &[]).unwrap();
     for (id, damage) in [
         (ids[0], "content = '{'"),
         (ids[2], "allowed_hours = 'always'"),
     ] {
         let sql = format!("UPDATE delivery SET {damage} WHERE id = {id}");
-        assert_eq!(app.sql().execute(&sql, []).unwrap(), 1);
+        assert_eq!(app.inspect().execute(&sql, &[]), Ok(1));
     }
     channel.takes.store(true, Ordering::SeqCst);
     app.clock.advance(2_000);
@@ -374,22 +362,21 @@ fn attempts_that_cannot_be_committed_delay_no_other() {
     let (channel, app, promoflow) = flaky_channel();
     let running = promoflow.start().unwrap();
     // The second email cannot start an attempt, the fourth cannot end one.
-    app.sql()
-        .execute_batch(
-            "CREATE TRIGGER begins BEFORE INSERT ON attempt WHEN NEW.delivery = 3
-             BEGIN SELECT RAISE(ABORT, 'as a test has it'); END;
-             CREATE TRIGGER ends BEFORE UPDATE OF ended_at ON attempt WHEN NEW.delivery = 7
-             BEGIN SELECT RAISE(ABORT, 'as a test has it'); END;",
-        )
-        .unwrap();
+    let database = app.inspect();
+    let reject = |change, condition| database.reject(change, "attempt", condition).unwrap();
+    reject(Change::Insert, "NEW.delivery = 3");
+    reject(
+        Change::Update,
+        "NEW.delivery = 7 AND NEW.ended_at IS NOT NULL",
+    );
     send(&running, 20);
     let mails = "delivery WHERE channel = 'email' AND";
     until(|| count(&app, &format!("{mails} state = 'delivered'")) == 18);
     let once = |id: &str| channel.asked().iter().filter(|one| *one == id).count();
     assert_eq!((once("delivery-3"), once("delivery-7")), (0, 1));
-    app.sql()
-        .execute_batch("DROP TRIGGER begins; DROP TRIGGER ends")
-        .unwrap();
+    for change in [Change::Insert, Change::Update] {
+        database.accept(change, "attempt").unwrap();
+    }
     until(|| count(&app, &format!("{mails} state = 'delivered'")) == 20);
     assert_eq!((once("delivery-3"), once("delivery-7")), (1, 1));
     assert_eq!(count(&app, "attempt WHERE ended_at IS NULL"), 0);

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::slice::from_ref;
 
 use promoflow::alert::{Kind, Rule, Rules};
 use promoflow::contact::ContactOptions;
@@ -11,9 +12,8 @@ use promoflow::message::ChannelKind;
 use promoflow::pool::ImportOptions;
 use promoflow::store::{Action, ActionResult, RunId, RunState};
 use promoflow::{EngineHandle, Promoflow};
+use promoflow_test_support::Value;
 use promoflow_tests::{PromoflowExt, TestApp, until};
-use rusqlite::Connection;
-use rusqlite::types::Value;
 
 /// Workflows whose runs wait: for a refill, for a reply, for a time.
 const WAITING: &str = "
@@ -50,8 +50,8 @@ steps:
     with: { channel: email, message: mail, otherwise: [{ channel: sms, message: text, to: '+380501234567' }] }
 ";
 
-/// Returns unreadable values: invalid UTF-8, invalid JSON, JSON that is nested too deeply, an
-/// unknown name, an out-of-range number.
+/// Returns unreadable values: invalid JSON, JSON that is nested too deeply, an unknown name,
+/// out-of-range numbers, invalid UTF-8.
 fn unreadable_values() -> Vec<Value> {
     let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
     vec![
@@ -60,6 +60,7 @@ fn unreadable_values() -> Vec<Value> {
         Value::Text("no-such-name".to_owned()),
         Value::Integer(-1),
         Value::Integer(i64::MAX),
+        Value::InvalidText(vec![0xff, b'"']),
     ]
 }
 
@@ -170,18 +171,6 @@ fn read_everything(promoflow: &Promoflow, what: &str) {
     promoflow.audit().expect(what);
 }
 
-/// Returns the non-key columns of a table, and the condition for its first row.
-fn columns(sql: &Connection, table: &str) -> (Vec<String>, Vec<String>) {
-    let mut statement = sql
-        .prepare("SELECT name, pk FROM pragma_table_info(?1)")
-        .unwrap();
-    let all = statement.query_map([table], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)));
-    let all: Vec<(String, i64)> = all.unwrap().collect::<Result<_, _>>().unwrap();
-    let (keys, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, pk)| *pk > 0);
-    let names = |columns: Vec<(String, i64)>| columns.into_iter().map(|(name, _)| name).collect();
-    (names(keys), names(others))
-}
-
 /// The tables whose rows are damaged one at a time. Excludes settings, which are single rows; of
 /// tables that every workflow needs, the row that only the damaged workflow needs.
 const TABLES: [(&str, &str); 31] = [
@@ -228,38 +217,26 @@ fn a_damaged_row_of_any_table_hides_no_other_and_blocks_nothing() {
     let running = promoflow.start().unwrap();
     send_all(&promoflow, &running);
     read_everything(&promoflow, "whole");
-    let sql = app.sql();
-    sql.execute_batch("PRAGMA ignore_check_constraints = ON;")
-        .unwrap();
+    let database = app.inspect();
     let (mut damaged, mut faults) = (0, Vec::new());
     for (table, which) in TABLES {
-        let (keys, others) = columns(&sql, table);
-        let place = match keys.is_empty() {
-            true => "rowid".to_owned(),
-            false => keys.join(", "),
-        };
-        for column in &others {
+        let columns = database.columns(table).unwrap();
+        let (keys, others): (Vec<_>, Vec<_>) = columns.into_iter().partition(|one| one.is_key);
+        let keys: Vec<_> = keys.into_iter().map(|key| key.name).collect();
+        let place = keys.join(", ");
+        for column in others.into_iter().map(|column| column.name) {
             let first = format!(
                 "({place}) = (SELECT {place} FROM {table} WHERE {which} ORDER BY {place} LIMIT 1)"
             );
             let read = format!("SELECT {column} FROM {table} WHERE {first}");
-            let Ok(before) = sql.query_row(&read, [], |row| row.get::<_, Value>(0)) else {
+            let Some(before) = database.rows::<Value>(&read, &[]).unwrap().pop() else {
                 continue;
             };
-            let write = format!("UPDATE OR IGNORE {table} SET {column} = ?1 WHERE {first}");
-            let no_utf8 = format!(
-                "UPDATE OR IGNORE {table} SET {column} = CAST(x'ff22' AS TEXT) WHERE {first}"
-            );
-            // A numeric column does not accept text, and vice versa.
-            let mut all: Vec<Option<Value>> = unreadable_values().into_iter().map(Some).collect();
-            all.push(None);
-            for value in all {
+            let write = format!("UPDATE {table} SET {column} = $1 WHERE {first}");
+            for value in unreadable_values() {
                 let what = format!("{table}.{column} = {value:?}");
-                let done = match &value {
-                    Some(value) => sql.execute(&write, [value]),
-                    None => sql.execute(&no_utf8, []),
-                };
-                if !matches!(done, Ok(1)) {
+                // A numeric column does not accept text, and vice versa.
+                if database.execute(&write, &[value]) != Ok(1) {
                     continue;
                 }
                 damaged += 1;
@@ -274,7 +251,7 @@ fn a_damaged_row_of_any_table_hides_no_other_and_blocks_nothing() {
                     ));
                 }));
                 faults.extend(looked.err().map(|_| what));
-                sql.execute(&write, [&before]).unwrap();
+                database.execute(&write, from_ref(&before)).unwrap();
             }
         }
     }
@@ -289,11 +266,8 @@ fn assert_fails_alone(kind: &str, damage: &str, says: &str) {
     let running = promoflow.start().unwrap();
     let victim = promoflow.run_event(&running, kind, "victim@example.com");
     let other = promoflow.run_event(&running, kind, "other@example.com");
-    let sql = app.sql();
-    sql.execute_batch("PRAGMA ignore_check_constraints = ON;")
-        .unwrap();
     let damage = damage.replace("RUN", &victim.to_string());
-    sql.execute_batch(&damage).unwrap();
+    app.inspect().execute(&damage, &[]).unwrap();
     // All others continue: the refill, the reply, the time, the next attempt.
     let before = promoflow.run_of(other).0;
     if kind == "refill" {
@@ -368,14 +342,14 @@ fn a_repaired_run_can_be_retried() {
     let promoflow = with_waiting_runs(&app);
     let running = promoflow.start().unwrap();
     let run = promoflow.run_event(&running, "sleeps", "victim@example.com");
-    let sql = app.sql();
-    sql.execute("UPDATE run SET data = '{' WHERE id = ?1", [run.0])
-        .unwrap();
+    let database = app.inspect();
+    let write = "UPDATE run SET data = $2 WHERE id = $1";
+    let data = |data: &str| database.execute(write, &[run.0.into(), data.into()]);
+    assert_eq!(data("{"), Ok(1));
     app.clock.set("2026-06-03T00:00:00Z");
     until(|| promoflow.run_of(run).0.state == RunState::Failed);
     promoflow.assert_audit();
-    sql.execute("UPDATE run SET data = '{}' WHERE id = ?1", [run.0])
-        .unwrap();
+    assert_eq!(data("{}"), Ok(1));
     let retried = promoflow.apply_run_action(run, Action::Retry).unwrap();
     assert!(matches!(retried, ActionResult::Done { .. }), "{retried:?}");
     until(|| promoflow.run_of(run).0.state == RunState::Completed);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use promoflow::event::Event;
 use promoflow::store::RunState;
+use promoflow_test_support::Change;
 use promoflow_tests::{MAIL, PromoflowExt, RecordingChannel, TestApp, until};
 
 /// Another workflow of the same event, with a block that the main job does not use.
@@ -23,11 +24,16 @@ fn a_broken_workflow_delays_no_other_and_its_runs_continue_once_it_is_repaired()
     let (app, promoflow) = TestApp::with_codes(1);
     promoflow.add_workflows(SECOND_WORKFLOW);
     drop(promoflow);
-    let sql = app.sql();
-    let damage =
-        "UPDATE block SET component = CAST(substr(component, 9) || substr(component, 1, 8) AS BLOB)
-                  WHERE description LIKE '%\"mischief\"%'";
-    assert_eq!(sql.execute(damage, []).unwrap(), 1);
+    let database = app.inspect();
+    let mischief = "SELECT component FROM block WHERE description LIKE '%\"mischief\"%'";
+    let component: Vec<u8> = database.row(mischief, &[]).unwrap();
+    let store = |component: Vec<u8>| {
+        let sql = "UPDATE block SET component = $1 WHERE description LIKE '%\"mischief\"%'";
+        assert_eq!(database.execute(sql, &[component.into()]), Ok(1));
+    };
+    let mut damaged = component.clone();
+    damaged.rotate_left(8);
+    store(damaged);
     let promoflow = app.open();
     let running = promoflow.start().unwrap();
     let ann = Event::new("birthday", "ann").with_param("EmailAddress", "ann@example.com");
@@ -42,11 +48,7 @@ fn a_broken_workflow_delays_no_other_and_its_runs_continue_once_it_is_repaired()
     let why = broken[0].error.as_deref().unwrap();
     assert!(why.contains("workflow `beside`: block `mischief`"), "{why}");
 
-    let repair = "UPDATE block SET component =
-                    CAST(substr(component, -8)
-                         || substr(component, 1, length(component) - 8) AS BLOB)
-                WHERE description LIKE '%\"mischief\"%'";
-    assert_eq!(sql.execute(repair, []).unwrap(), 1);
+    store(component);
     app.clock.advance(60_000);
     running.wait_idle(&receipt.runs).unwrap();
     assert!(rows().all(|row| row.state == RunState::Completed));
@@ -115,11 +117,8 @@ steps:
     );
     let running = promoflow.start().unwrap();
     let run = promoflow.run_event(&running, "sleeps", "ann@example.com");
-    let sql = app.sql();
-    sql.execute_batch(
-        "CREATE TRIGGER bad BEFORE UPDATE ON run BEGIN SELECT raise(ABORT, 'an error'); END",
-    )
-    .unwrap();
+    let database = app.inspect();
+    database.reject(Change::Update, "run", "TRUE").unwrap();
     app.clock.set("2026-06-03T00:00:00Z");
     let (before, began, mut sent) = (app.clock.commits(), Instant::now(), 0);
     // Each commit wakes the poller.
@@ -130,7 +129,7 @@ steps:
     }
     let tried = app.clock.commits() - before - sent;
     assert!((1..=4).contains(&tried), "{tried} times in 2.5 seconds");
-    sql.execute_batch("DROP TRIGGER bad").unwrap();
+    database.accept(Change::Update, "run").unwrap();
     until(|| promoflow.run_of(run).0.state == RunState::Completed);
 }
 

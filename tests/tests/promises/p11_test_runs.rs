@@ -18,10 +18,7 @@ fn rows(app: &TestApp) -> Vec<i64> {
         "available_code",
         "run_wait",
     ]
-    .map(|table| {
-        let sql = format!("SELECT count(*) FROM {table}");
-        app.sql().query_row(&sql, [], |row| row.get(0)).unwrap()
-    })
+    .map(|table| app.inspect().count(table).unwrap())
     .to_vec()
 }
 
@@ -210,7 +207,7 @@ fn p11_a_test_run_finds_contacts_like_a_run_without_enabling_the_directory() {
         let asleep = || -> bool {
             let sql = "SELECT (SELECT value FROM setting WHERE name = 'contacts-enabled') = '0'
                            AND NOT EXISTS (SELECT 1 FROM contact)";
-            app.sql().query_row(sql, [], |row| row.get(0)).unwrap()
+            app.inspect().row(sql, &[]).unwrap()
         };
         let event = |kind: &str| Event::new(kind, "order").with_param("ContactId", "A");
         let unknown = promoflow.test_run(event(kind)).unwrap();

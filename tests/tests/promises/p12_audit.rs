@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use promoflow::Promoflow;
 use promoflow::store::PromiseReport;
+use promoflow_test_support::inspect;
 use promoflow_tests::{CODE_THEN_MAIL, MAIL, PromoflowExt, TestApp, chaos};
 
 /// Returns a database with some of everything: used, retired, reinstated and unused codes,
@@ -35,9 +36,10 @@ fn broken(promoflow: &Promoflow) -> Vec<PromiseReport> {
 const DAMAGES: &[(&str, &str, &str)] = &[
     // P1
     (
-        "INSERT INTO claim (run, step, visit, ordinal, code_group, expires_at, code_id, code,
+        "INSERT INTO claim (id, run, step, visit, ordinal, code_group, expires_at, code_id, code,
                             contact, claimed_at)
-         SELECT run, step, 2, 0, code_group, expires_at, code_id, code, contact, claimed_at
+         SELECT (SELECT max(id) + 1 FROM claim), run, step, 2, 0, code_group, expires_at, code_id,
+                code, contact, claimed_at
          FROM claim LIMIT 1",
         "P1",
         "2 unreleased claims",
@@ -78,11 +80,11 @@ const DAMAGES: &[(&str, &str, &str)] = &[
     // P2
     (
         "DROP INDEX claim_by_step;
-         INSERT INTO claim (run, step, visit, ordinal, code_group, expires_at, code_id, code,
+         INSERT INTO claim (id, run, step, visit, ordinal, code_group, expires_at, code_id, code,
                             contact, claimed_at)
-         SELECT claim.run, claim.step, claim.visit, claim.ordinal, available.code_group,
-                available.expires_at, available.code_id, available.code, claim.contact,
-                claim.claimed_at
+         SELECT (SELECT max(id) + 1 FROM claim), claim.run, claim.step, claim.visit, claim.ordinal,
+                available.code_group, available.expires_at, available.code_id, available.code,
+                claim.contact, claim.claimed_at
          FROM claim, available_code AS available LIMIT 1",
         "P2",
         "claimed 2 codes for step",
@@ -119,10 +121,11 @@ const DAMAGES: &[(&str, &str, &str)] = &[
     ),
     (
         "DROP INDEX delivery_by_step;
-         INSERT INTO delivery (run, step, visit, ordinal, channel, address, message, content, state,
-                               attempts, due_at, expires_at, error, created_at)
-         SELECT run, step, visit, ordinal, channel, address, message, content, state, attempts,
-                due_at, expires_at, error, created_at FROM delivery LIMIT 1",
+         INSERT INTO delivery (id, run, step, visit, ordinal, channel, address, message, content,
+                               state, attempts, due_at, expires_at, error, created_at)
+         SELECT (SELECT max(id) + 1 FROM delivery), run, step, visit, ordinal, channel, address,
+                message, content, state, attempts, due_at, expires_at, error, created_at
+         FROM delivery LIMIT 1",
         "P2",
         "sent 2 messages for step",
     ),
@@ -139,9 +142,11 @@ const DAMAGES: &[(&str, &str, &str)] = &[
         "event id 'twice' was accepted",
     ),
     (
-        "INSERT INTO run (event, workflow, config_version, state, segment, step, attempt,
+        "INSERT INTO run (id, event, workflow, config_version, state, segment, step, attempt,
                           started_at)
-         SELECT event, workflow, config_version, 'running', 0, 0, 0, started_at FROM run LIMIT 1",
+         SELECT (SELECT max(id) + 1 FROM run), event, workflow, config_version, 'running', 0, 0, 0,
+                started_at
+         FROM run LIMIT 1",
         "P5",
         "2 times",
     ),
@@ -256,14 +261,8 @@ fn p12_the_audit_reports_each_kind_of_damage() {
         std::fs::write(&file, &sound).unwrap();
         let promoflow = Promoflow::open(&file).unwrap();
         assert!(broken(&promoflow).is_empty(), "sound before {damage}");
-        let sql = rusqlite::Connection::open(&file).unwrap();
-        sql.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
-        let before = sql.total_changes();
-        sql.execute_batch(damage).unwrap();
-        assert!(
-            sql.total_changes() > before,
-            "nothing was damaged by {damage}"
-        );
+        let damaged = inspect(&file).unwrap().execute(damage, &[]).unwrap();
+        assert!(damaged > 0, "nothing was damaged by {damage}");
         let broken = broken(&promoflow);
         let found = broken
             .iter()
@@ -289,14 +288,11 @@ fn p12_an_empty_database_holds() {
 #[test]
 fn p12_a_database_with_rows_but_nothing_to_check_fails() {
     let (app, promoflow) = mixed();
-    app.sql()
-        .execute_batch(
-            "DELETE FROM claim; DELETE FROM code; DELETE FROM event; DELETE FROM run;
-             DELETE FROM delivery; DELETE FROM upload_batch; DELETE FROM journal;
-             DELETE FROM claim_release; DELETE FROM retirement; DELETE FROM available_code
-             WHERE code_id <> (SELECT max(code_id) FROM available_code);",
-        )
-        .unwrap();
+    let damage = "DELETE FROM claim; DELETE FROM code; DELETE FROM event; DELETE FROM run;
+         DELETE FROM delivery; DELETE FROM upload_batch; DELETE FROM journal;
+         DELETE FROM claim_release; DELETE FROM retirement; DELETE FROM available_code
+         WHERE code_id <> (SELECT max(code_id) FROM available_code);";
+    app.inspect().execute(damage, &[]).unwrap();
     let broken = broken(&promoflow);
     assert_eq!(broken.len(), 4, "{broken:#?}");
     for one in &broken {
@@ -308,9 +304,8 @@ fn p12_a_database_with_rows_but_nothing_to_check_fails() {
 #[test]
 fn p12_at_most_a_hundred_violations_per_promise_are_reported() {
     let (app, promoflow) = TestApp::with_codes(300);
-    app.sql()
-        .execute_batch("UPDATE available_code SET code = 'FORGED-' || code_id")
-        .unwrap();
+    let damage = "UPDATE available_code SET code = 'FORGED-' || code_id";
+    app.inspect().execute(damage, &[]).unwrap();
     let broken = broken(&promoflow);
     assert_eq!(broken[0].promise, "P1");
     assert_eq!(broken[0].violations.len(), 100);
@@ -332,23 +327,22 @@ fn started_once(condition: &str) -> (TestApp, Promoflow) {
 
 /// Adds `count` copies of the first run, each `apart` milliseconds after the previous one.
 fn more_runs(app: &TestApp, count: u32, apart: i64) {
-    app.sql()
-        .execute_batch(&format!(
-            "BEGIN;
-             CREATE TEMP TABLE more AS WITH RECURSIVE more(id) AS (
-                 SELECT 2 UNION ALL SELECT id + 1 FROM more WHERE id <= {count}) SELECT id FROM more;
-             INSERT INTO event (id, type, key, params, accepted_at)
-             SELECT more.id, type, key, params, accepted_at FROM more, event WHERE event.id = 1;
-             INSERT INTO run (id, event, workflow, config_version, state, segment, step, attempt,
-                              started_at, finished_at)
-             SELECT more.id, more.id, workflow, config_version, state, segment, step, attempt,
-                    started_at + (more.id - 1) * {apart}, finished_at + (more.id - 1) * {apart}
-             FROM more, run WHERE run.id = 1;
-             INSERT INTO journal (run, segment, outcome, steps, committed_at)
-             SELECT more.id, segment, outcome, steps, committed_at FROM more, journal WHERE run = 1;
-             COMMIT"
-        ))
-        .unwrap();
+    let copies = format!(
+        "BEGIN;
+         CREATE TEMP TABLE more AS WITH RECURSIVE more(id) AS (
+             SELECT 2 UNION ALL SELECT id + 1 FROM more WHERE id <= {count}) SELECT id FROM more;
+         INSERT INTO event (id, type, key, params, accepted_at)
+         SELECT more.id, type, key, params, accepted_at FROM more, event WHERE event.id = 1;
+         INSERT INTO run (id, event, workflow, config_version, state, segment, step, attempt,
+                          started_at, finished_at)
+         SELECT more.id, more.id, workflow, config_version, state, segment, step, attempt,
+                started_at + (more.id - 1) * {apart}, finished_at + (more.id - 1) * {apart}
+         FROM more, run WHERE run.id = 1;
+         INSERT INTO journal (run, segment, outcome, steps, committed_at)
+         SELECT more.id, segment, outcome, steps, committed_at FROM more, journal WHERE run = 1;
+         COMMIT"
+    );
+    app.inspect().execute(&copies, &[]).unwrap();
 }
 
 #[test]
@@ -377,15 +371,16 @@ fn p12_a_run_that_started_too_soon_is_reported() {
     ] {
         let (app, promoflow) = started_once(condition);
         more_runs(&app, 2, apart);
-        let sql = app.sql();
+        let database = app.inspect();
         let key = "UPDATE event SET key = 'ann@example.com'";
-        sql.execute_batch(sound).unwrap();
+        database.execute(sound, &[]).unwrap();
         assert!(
             broken(&promoflow).is_empty(),
             "{condition}: {:#?}",
             broken(&promoflow)
         );
-        sql.execute_batch(&format!("{key}; {damage}")).unwrap();
+        let damages = format!("{key}; {damage}");
+        database.execute(&damages, &[]).unwrap();
         let broken = broken(&promoflow);
         assert_eq!(broken[0].promise, "P5", "{condition}: {damage}");
         let expected = "run 3 of workflow birthday started too soon after run 2 for the same key";
@@ -395,8 +390,8 @@ fn p12_a_run_that_started_too_soon_is_reported() {
         );
         // A failed run may have been active again since.
         if condition.starts_with("skip") {
-            sql.execute_batch("UPDATE journal SET outcome = 'failed' WHERE run = 2")
-                .unwrap();
+            let failed = "UPDATE journal SET outcome = 'failed' WHERE run = 2";
+            database.execute(failed, &[]).unwrap();
             assert!(self::broken(&promoflow).is_empty());
         }
     }
@@ -423,12 +418,9 @@ fn p12_the_audit_of_a_large_database_takes_seconds() {
         began.elapsed()
     );
     // It did check everything: the last retired code and the last started run are reported.
-    app.sql()
-        .execute_batch(
-            "UPDATE code SET retired = 0 WHERE code = 'L-199998';
-             UPDATE run SET started_at = started_at - 1 WHERE id = (SELECT max(id) FROM run)",
-        )
-        .unwrap();
+    let damage = "UPDATE code SET retired = 0 WHERE code = 'L-199998';
+         UPDATE run SET started_at = started_at - 1 WHERE id = (SELECT max(id) FROM run)";
+    app.inspect().execute(damage, &[]).unwrap();
     let found: Vec<String> = broken(&promoflow)
         .into_iter()
         .flat_map(|one| one.violations)

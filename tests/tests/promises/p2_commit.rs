@@ -9,22 +9,15 @@ use crate::HELPER;
 /// Returns the row counts of what a segment may commit besides the run: claims, deliveries,
 /// journal.
 fn effects(app: &TestApp) -> (i64, i64, i64) {
-    let count = |table: &str| -> i64 {
-        let sql = format!("SELECT count(*) FROM {table}");
-        app.sql().query_row(&sql, [], |row| row.get(0)).unwrap()
-    };
+    let database = app.inspect();
+    let count = |table: &str| database.count(table).unwrap();
     (count("claim"), count("delivery"), count("journal"))
 }
 
 /// Returns the stored state of a run before its retry: attempt, due time, and data.
 fn attempt(app: &TestApp) -> (i64, Option<i64>, Option<String>) {
-    app.sql()
-        .query_row(
-            "SELECT attempt, due_at, data FROM run ORDER BY id DESC LIMIT 1",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-        )
-        .unwrap()
+    let sql = "SELECT attempt, due_at, data FROM run ORDER BY id DESC LIMIT 1";
+    app.inspect().row(sql, &[]).unwrap()
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn p2_a_manual_retry_starts_the_next_attempt_at_once() {
     let run = promoflow.run_event(&running, "unavailable", "ann@example.com");
     let attempts = || -> i64 {
         let sql = "SELECT attempt FROM run";
-        app.sql().query_row(sql, [], |row| row.get(0)).unwrap()
+        app.inspect().row(sql, &[]).unwrap()
     };
     assert_eq!(attempts(), 1);
     let (row, _) = promoflow.run_of(run);
@@ -137,8 +137,7 @@ fn p2_a_retried_run_gets_all_of_its_attempts_again() {
     running.wait_idle(&[run]).unwrap();
     assert_eq!(state(), RunState::Running);
     let sql = "SELECT attempt FROM run";
-    let attempt: i64 = app.sql().query_row(sql, [], |row| row.get(0)).unwrap();
-    assert_eq!(attempt, 1);
+    assert_eq!(app.inspect().row(sql, &[]), Ok(1_i64));
     assert_eq!(promoflow.available_codes(), ["C-0000"]);
 }
 

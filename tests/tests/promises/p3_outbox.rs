@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use promoflow::channel::DeliveryOutcome;
+use promoflow_test_support::inspect;
 use promoflow_tests::{PromoflowExt, TestApp, until};
 
 /// The state of the database, as another connection sees it during a delivery.
@@ -27,30 +28,21 @@ fn p3_the_run_and_the_attempt_s_start_are_committed_before_each_delivery() {
             .parse()
             .unwrap();
         // A connection that shares nothing with the host's.
-        let other = rusqlite::Connection::open(&database).unwrap();
-        let row = other
-            .query_row(
-                "SELECT run.state, (SELECT count(*) FROM claim WHERE claim.run = run.id),
-                        (SELECT count(*) FROM journal WHERE journal.run = run.id),
-                        attempt.number, attempt.ended_at
-                 FROM delivery JOIN run ON run.id = delivery.run
-                 LEFT JOIN attempt ON attempt.delivery = delivery.id
-                     AND attempt.number = delivery.attempts
-                 WHERE delivery.id = ?1",
-                [number],
-                |row| {
-                    let number: Option<i64> = row.get(3)?;
-                    let ended = row.get(4)?;
-                    Ok(Snapshot {
-                        run: row.get(0)?,
-                        claims: row.get(1)?,
-                        journal: row.get(2)?,
-                        attempt: number.map(|number| (number, ended)),
-                    })
-                },
-            )
-            .unwrap();
-        look.lock().unwrap().push(row);
+        let other = inspect(&database).unwrap();
+        let sql = "SELECT run.state, (SELECT count(*) FROM claim WHERE claim.run = run.id),
+                          (SELECT count(*) FROM journal WHERE journal.run = run.id),
+                          attempt.number, attempt.ended_at
+                   FROM delivery JOIN run ON run.id = delivery.run
+                   LEFT JOIN attempt ON attempt.delivery = delivery.id
+                       AND attempt.number = delivery.attempts
+                   WHERE delivery.id = $1";
+        let (run, claims, journal, number, ended) = other.row(sql, &[number.into()]).unwrap();
+        look.lock().unwrap().push(Snapshot {
+            run,
+            claims,
+            journal,
+            attempt: Option::map(number, |number| (number, ended)),
+        });
     });
     app.channel
         .queue_outcome(DeliveryOutcome::RetryableFailure {

@@ -91,9 +91,7 @@ fn p4_a_code_is_released_although_a_later_message_without_it_leaves() {
         assert_eq!(promoflow.available_codes(), pool(carried), "{text}");
         assert_eq!(app.channel.sent().len(), 1);
         // It is not even claimed.
-        let claims = "SELECT count(*) FROM claim";
-        let claims = app.sql().query_row(claims, [], |row| row.get(0));
-        assert_eq!(claims, Ok(i64::from(carried)));
+        assert_eq!(app.inspect().count("claim"), Ok(i64::from(carried)));
         promoflow.assert_audit();
     }
 }
@@ -209,15 +207,13 @@ fn p12_the_audit_reports_a_release_whose_code_may_have_left_by_any_alternative()
         .wait_idle(&running.send(event).unwrap().runs)
         .unwrap();
     running.stop();
-    let sql = app.sql();
-    sql.execute_batch(
-        "INSERT INTO claim_release (claim, created_at) VALUES (1, 0);
+    let database = app.inspect();
+    let release = "INSERT INTO claim_release (claim, created_at) VALUES (1, 0);
          INSERT INTO available_code (code_group, expires_at, code_id, code)
-         SELECT code_group, expires_at, code_id, code FROM claim;",
-    )
-    .unwrap();
+         SELECT code_group, expires_at, code_id, code FROM claim;";
+    database.execute(release, &[]).unwrap();
     let violations_after = |damage: &str| {
-        sql.execute_batch(damage).unwrap();
+        database.execute(damage, &[]).unwrap();
         let p1 = promoflow.audit().unwrap().remove(0);
         p1.violations.join("; ")
     };

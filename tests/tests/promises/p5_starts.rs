@@ -222,10 +222,7 @@ fn p5_an_event_that_fails_the_conditions_starts_nothing_and_claims_nothing() {
     }
     assert_eq!(promoflow.available_codes().len(), 48);
     // Events that started nothing were accepted all the same.
-    let events: i64 = (app.sql())
-        .query_row("SELECT count(*) FROM event", [], |row| row.get(0))
-        .unwrap();
-    assert_eq!(events, 5);
+    assert_eq!(app.inspect().count("event"), Ok(5));
     promoflow.assert_audit();
 }
 
@@ -246,7 +243,7 @@ fn p5_the_audit_finds_runs_that_should_not_have_started() {
         promoflow.add_workflows(&workflow(start, ""));
         // The same state as if both had been started under the rule.
         let sql = "UPDATE run SET workflow = (SELECT max(row) FROM workflow)";
-        app.sql().execute(sql, []).unwrap();
+        app.inspect().execute(sql, &[]).unwrap();
         let audited = promoflow.audit().unwrap();
         let p5 = audited.iter().find(|one| one.promise == "P5").unwrap();
         assert!(!p5.holds, "{start}");

@@ -128,17 +128,17 @@ fn p8_a_code_that_expires_while_its_commit_waits_is_not_used() {
          B,2026-06-01T13:00,10,birthday\n",
     );
     let running = promoflow.start().unwrap();
-    let (other, clock) = (app.sql(), app.clock.clone());
+    let (other, clock) = (app.inspect(), app.clock.clone());
     let (begun, begins) = channel();
     app.clock.before_commit(move || {
-        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        other.lock_writes().unwrap();
         begun.send(other).unwrap();
     });
     let writes = thread::spawn(move || {
         let other = begins.recv().unwrap();
         thread::sleep(Duration::from_millis(200));
         clock.advance(60_000);
-        other.execute_batch("COMMIT").unwrap();
+        drop(other);
     });
     let code = got(&promoflow, &running, "birthday");
     writes.join().unwrap();

@@ -1,6 +1,7 @@
 //! P9: an unused code cannot be deleted, only retired.
 
 use promoflow::pool::Filter;
+use promoflow_test_support::Change;
 use promoflow_tests::{PromoflowExt, TestApp};
 
 fn texts(codes: &[&str]) -> Vec<String> {
@@ -65,13 +66,6 @@ fn p9_a_code_retired_between_claim_and_commit_is_not_used() {
 #[test]
 fn p9_no_sql_statement_deletes_from_the_pool_or_its_ledgers() {
     let (app, promoflow) = TestApp::with_codes(3);
-    let forbid = |table: &str| {
-        let sql = format!(
-            "CREATE TRIGGER keep_{table} BEFORE DELETE ON {table}
-             BEGIN SELECT RAISE(ABORT, 'deleted from {table}'); END;"
-        );
-        app.sql().execute_batch(&sql).unwrap();
-    };
     for table in [
         "code",
         "upload",
@@ -85,7 +79,8 @@ fn p9_no_sql_statement_deletes_from_the_pool_or_its_ledgers() {
         "delivery",
         "attempt",
     ] {
-        forbid(table);
+        let database = app.inspect();
+        database.reject(Change::Delete, table, "TRUE").unwrap();
     }
     let running = promoflow.start().unwrap();
     assert!(promoflow.birthday(&running, "ann@example.com").is_some());

@@ -166,14 +166,8 @@ fn p8_a_kept_code_that_expires_too_soon_is_replaced_and_deliveries_expire_with_i
         let run = send(&running, "e", "ann@example.com")[0];
         assert_eq!(codes(&promoflow, run), [code, code]);
     }
-    let expiries: Vec<i64> = {
-        let sql = app.sql();
-        let mut rows = sql
-            .prepare("SELECT DISTINCT expires_at FROM delivery ORDER BY id")
-            .unwrap();
-        let found = rows.query_map([], |row| row.get(0)).unwrap();
-        found.map(Result::unwrap).collect()
-    };
+    let expiries = "SELECT expires_at FROM delivery GROUP BY expires_at ORDER BY min(id)";
+    let expiries: Vec<i64> = app.inspect().rows(expiries, &[]).unwrap();
     assert_eq!(expiries.len(), 2);
     assert!(expiries[0] < expiries[1]);
     promoflow.assert_audit();

@@ -73,8 +73,7 @@ fn waiting(promoflow: &Promoflow, running: &EngineHandle, name: &str) -> RunId {
 }
 
 fn waiters(app: &TestApp) -> i64 {
-    let count = "SELECT count(*) FROM run_wait";
-    app.sql().query_row(count, [], |row| row.get(0)).unwrap()
+    app.inspect().count("run_wait").unwrap()
 }
 
 #[test]
