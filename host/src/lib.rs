@@ -64,7 +64,7 @@
 //! release. The only one to depend on directly is `promoflow-store`, to implement a store.
 #![forbid(unsafe_code)]
 
-pub use promoflow_model::{alert, clock, event, key, message, workflow, zone};
+pub use promoflow_model::{alert, clock, database, event, key, message, workflow, zone};
 
 pub use promoflow_document::MAX_VALUE_DEPTH;
 pub use promoflow_engine::observer::{Observation, Observer};

@@ -623,6 +623,37 @@ fn reading_commands_do_not_create_a_database() {
 }
 
 #[test]
+fn a_database_is_a_sqlite_file() {
+    let app = TestApp::new();
+    app.succeed(&[
+        "settings",
+        "time-zone",
+        "Europe/Kyiv",
+        "--db",
+        "sqlite:a.db",
+    ]);
+    assert!(app.path("a.db").exists());
+    let shown = app.succeed(&["settings", "time-zone", "--db", "a.db"]);
+    assert_eq!(shown.trim(), "Europe/Kyiv");
+    for address in ["postgres://shop:secret@localhost/shop", "mysql://localhost"] {
+        let refused = app.run(&["codes", "list", "--db", address]);
+        assert_eq!(refused.status.code(), Some(2));
+        let error = text(&refused.stderr);
+        assert!(error.contains("expected a SQLite file"), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+    app.file(
+        "promoflow.toml",
+        "database = \"postgres://localhost/shop\"\n",
+    );
+    let refused = app.run(&["codes", "list", "--config", "promoflow.toml"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let error = text(&refused.stderr);
+    assert!(error.contains("promoflow.toml:1:12"), "{error}");
+    assert!(error.contains("no engine for PostgreSQL"), "{error}");
+}
+
+#[test]
 fn invalid_events_are_rejected_by_line_and_the_others_sent() {
     let app = TestApp::ready();
     app.file(

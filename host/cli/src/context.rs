@@ -6,6 +6,7 @@ use clap::Args;
 use promoflow_block_host::{BlockLibrary, Bounds, Compiler, Grants, SandboxPool};
 use promoflow_config::{Config, LogFormat, LogLevel};
 use promoflow_installation::{Builder, Promoflow};
+use promoflow_model::database::Database;
 
 use super::error::CliError;
 
@@ -280,7 +281,7 @@ impl CliContext {
             None if here.exists() => read_config(&here)?.database,
             _ => None,
         };
-        if named.is_some_and(|named| named == database) {
+        if named.is_some_and(|named| named.file() == Ok(database)) {
             return Ok(Some(here));
         }
         let beside = database.with_file_name(DEFAULT_CONFIG);
@@ -314,32 +315,23 @@ impl CliContext {
         folders(&self.globals.blocks)
     }
 
-    /// Returns the database: from the option, the environment or the configuration.
+    /// Returns the file of the database: from the option, the environment or the configuration.
     fn path(&self) -> Result<PathBuf, CliError> {
-        let Some(name) = self.globals.db.as_deref() else {
-            let here = PathBuf::from(DEFAULT_CONFIG);
-            let file = self.globals.config.clone();
-            let file = file.or_else(|| here.exists().then_some(here));
-            let named = match file {
-                Some(file) => read_config(&file)?.database,
-                None => None,
-            };
-            return Ok(named.unwrap_or_else(|| PathBuf::from(DEFAULT_DATABASE)));
-        };
-        let scheme = name.split_once("://").map(|(scheme, _)| scheme);
-        match scheme {
-            Some("postgres" | "postgresql") => Err(CliError::invalid_input(
-                "PostgreSQL is not supported yet; expected a SQLite file",
-            )
-            .with_hint("name a file with --db or PROMOFLOW_DB, such as --db shop.db")),
-            Some(scheme) => {
-                let message =
-                    format!("`{scheme}://`: unknown kind of database; expected a SQLite file");
-                Err(CliError::invalid_input(message)
-                    .with_hint("name a file with --db or PROMOFLOW_DB, such as --db shop.db"))
+        let database = match self.globals.db.as_deref() {
+            Some(name) => Database::from(name),
+            None => {
+                let here = PathBuf::from(DEFAULT_CONFIG);
+                let file = self.globals.config.clone();
+                let file = file.or_else(|| here.exists().then_some(here));
+                let named = match file {
+                    Some(file) => read_config(&file)?.database,
+                    None => None,
+                };
+                named.unwrap_or_else(|| Database::from(DEFAULT_DATABASE))
             }
-            None => Ok(PathBuf::from(name)),
-        }
+        };
+        let file = database.file().map(Path::to_owned);
+        file.map_err(|error| CliError::invalid_input(&error).with_hint(error.hint()))
     }
 }
 

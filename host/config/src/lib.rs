@@ -57,6 +57,7 @@ pub use unsubscribe::UnsubscribeConfig;
 pub use webhook::WebhookConfig;
 
 use promoflow_model::alert::Rules;
+use promoflow_model::database::Database;
 use toml_reader::Source;
 
 /// The maximum size of a configuration file, in bytes.
@@ -80,7 +81,7 @@ pub struct Config {
     /// The address at which mail programs unsubscribe a contact.
     pub unsubscribe: Option<UnsubscribeConfig>,
     /// The database, unless an option or the environment names one.
-    pub database: Option<PathBuf>,
+    pub database: Option<Database>,
     /// Folders of blocks in addition to the standard ones.
     pub blocks: Vec<PathBuf>,
     /// The folder for compiled blocks.

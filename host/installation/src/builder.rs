@@ -17,12 +17,13 @@ use promoflow_engine::observer::{Observer, Observers};
 use promoflow_engine::outbox::Unsubscriber;
 use promoflow_model::alert::Rules;
 use promoflow_model::clock::{Clock, SystemClock};
+use promoflow_model::database::Database;
 use promoflow_store::Store;
 use promoflow_store_sqlite::SqliteStore;
 
 /// Collects the parts of an installation. Created by [`Promoflow::builder`].
 pub struct Builder {
-    pub(super) database: PathBuf,
+    database: Database,
     pub(super) create: bool,
     pub(super) blocks: Vec<PathBuf>,
     pub(super) grants: Grants,
@@ -49,7 +50,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    pub(super) fn new(database: PathBuf) -> Builder {
+    pub(super) fn new(database: Database) -> Builder {
         Builder {
             database,
             create: true,
@@ -231,16 +232,22 @@ impl Builder {
         self
     }
 
+    /// Returns the file of the database.
+    pub(super) fn database_file(&self) -> Result<&Path> {
+        database_file(&self.database)
+    }
+
     /// Opens the installation. Nothing is executed before [`Promoflow::start`].
     pub fn open(mut self) -> Result<Promoflow> {
         let store: Arc<dyn Store> = match self.store.take() {
             Some(store) => store,
             None => {
+                let file = self.database_file()?;
                 let store = match self.create {
-                    true => SqliteStore::open(&self.database)?,
-                    false => SqliteStore::open_existing(&self.database)?,
+                    true => SqliteStore::open(file)?,
+                    false => SqliteStore::open_existing(file)?,
                 };
-                self.database = store.path().to_owned();
+                self.database = store.path().into();
                 Arc::new(store)
             }
         };
@@ -267,6 +274,12 @@ impl Builder {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns the file of a database.
+pub(super) fn database_file(database: &Database) -> Result<&Path> {
+    let file = database.file();
+    file.map_err(|error| Error::Invalid(error.to_string()))
 }
 
 /// Returns the folder for messages if no channel is configured.

@@ -108,7 +108,7 @@ impl Builder {
 
     fn make_channels(&self) -> Result<Channels, Error> {
         if self.channel_sources.is_empty() {
-            let folder = default_maildir(&self.database);
+            let folder = default_maildir(self.database_file()?);
             let maildir = new_maildir(&MaildirConfig { folder });
             return Ok(vec![maildir.map_err(Error::configuration)?]);
         }

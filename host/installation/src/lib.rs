@@ -31,7 +31,6 @@ mod warnings;
 
 use std::io::Read;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use chrono::DateTime;
@@ -53,6 +52,7 @@ use promoflow_engine::metrics::Metrics;
 use promoflow_engine::outbox::{Dispatcher, DispatcherParts, Unsubscriber};
 use promoflow_engine::run;
 use promoflow_engine::run::{Engine, EngineParts, SubmitError, TestRunReport, WorkflowCache};
+use promoflow_model::database::Database;
 use promoflow_model::event::CheckedEvent;
 use promoflow_model::pool::{Calendar, Filter};
 use promoflow_store::{
@@ -85,13 +85,13 @@ pub struct Promoflow {
 }
 
 impl Promoflow {
-    /// Returns a builder for an installation in this database.
-    pub fn builder(database: impl Into<PathBuf>) -> Builder {
+    /// Returns a builder for an installation in this database: the path of a SQLite file.
+    pub fn builder(database: impl Into<Database>) -> Builder {
         Builder::new(database.into())
     }
 
     /// Opens the installation in this database with defaults for everything else.
-    pub fn open(database: impl Into<PathBuf>) -> Result<Promoflow> {
+    pub fn open(database: impl Into<Database>) -> Result<Promoflow> {
         Promoflow::builder(database).open()
     }
 
@@ -391,8 +391,8 @@ impl Promoflow {
 
     /// Creates a database at `to` from a backup. The backup must be undamaged and not from a later
     /// release, and its promises must hold.
-    pub fn restore(from: &std::path::Path, to: &std::path::Path) -> Result<Restored> {
-        Ok(sqlite::restore(from, to)?)
+    pub fn restore(from: &std::path::Path, to: impl Into<Database>) -> Result<Restored> {
+        Ok(sqlite::restore(from, builder::database_file(&to.into())?)?)
     }
 
     /// Checks the promises against the stored rows.

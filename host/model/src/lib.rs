@@ -11,6 +11,7 @@
 //! | [`block`] | what a block says of itself: parameters, ports, values |
 //! | [`alert`] | rules about the pool, and the alerts that they raise |
 //! | [`key`] | API keys |
+//! | [`database`] | the address of a database |
 //! | [`trace_context`] | the trace that a request belongs to |
 //! | [`clock`], [`backoff`], [`zone`] | time, delays between attempts, time zones by name |
 //! | [`redact`] | secrets and addresses in logs |
@@ -32,6 +33,7 @@ pub mod backoff;
 pub mod block;
 pub mod clock;
 pub mod contact;
+pub mod database;
 pub mod event;
 #[doc(hidden)]
 pub mod failpoint;

@@ -30,7 +30,7 @@ pub trait InstallationStore: Send + Sync {
     fn watch(&self) -> Box<dyn ChangeWatch + '_>;
 
     /// Copies the database as it is at one moment into a new file, durably, without blocking
-    /// writers. Fails if the file exists.
+    /// writers. Fails if the file exists. An engine that other tools back up fails and names them.
     fn backup(&self, to: &Path) -> Result<()>;
 
     /// Re-derives the promises from the stored rows.
