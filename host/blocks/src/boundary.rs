@@ -8,7 +8,7 @@ use super::bindings::exports::promoflow::workflow::block as wit;
 use super::bindings::promoflow::workflow::{log, types};
 use super::capability::promocodes::read_selector;
 use super::types::{Outcome, StepError};
-use promoflow_document::nesting::MAX_VALUE_DEPTH;
+use promoflow_document::MAX_VALUE_DEPTH;
 use promoflow_document::sanitize_line;
 use promoflow_model::block::Value;
 use promoflow_model::clock::Timestamp;

@@ -2,7 +2,8 @@
 
 use super::diagnostic::Diagnostics;
 use super::json;
-use super::node::{Node, Position};
+use super::node::{Node, NodeValue, Position};
+use super::value::check_text;
 use super::yaml::build;
 
 /// Maximum size of a file, in bytes: far above what a person writes, and small enough to keep
@@ -37,7 +38,35 @@ pub fn read(bytes: &[u8], out: &mut Diagnostics) -> Vec<Node> {
     if documents.is_empty() && out.errors() == before {
         out.error(Position::START, "the file is empty", None);
     }
+    for document in &documents {
+        check_texts(document, out);
+    }
     documents
+}
+
+/// Rejects texts that cannot be stored.
+fn check_texts(node: &Node, out: &mut Diagnostics) {
+    let mut check = |text: &str, at| {
+        if let Err(why) = check_text(text) {
+            out.error(at, why, None);
+        }
+    };
+    match &node.content {
+        NodeValue::Scalar(scalar) => check(scalar.text(), node.at),
+        NodeValue::List(items) => {
+            for item in items {
+                check_texts(item, out);
+            }
+        }
+        NodeValue::Mapping(entries) => {
+            for entry in entries {
+                check(&entry.key, entry.key_at);
+            }
+            for entry in entries {
+                check_texts(&entry.value, out);
+            }
+        }
+    }
 }
 
 /// Reads a text that may be JSON or YAML that looks like JSON.

@@ -45,7 +45,7 @@ pub use handle::EngineHandle;
 pub use sender::{EventSender, Submission};
 
 use promoflow_block_host::{BlockLibrary, SandboxPool};
-use promoflow_document::nesting::check_depth;
+use promoflow_document::value::check_value;
 use promoflow_engine::committer::Committer;
 use promoflow_engine::import::{self, ImportError, ImportOptions, ImportProgress, ImportReport};
 use promoflow_engine::metrics::Metrics;
@@ -324,9 +324,10 @@ impl Promoflow {
     /// Passes a run the reply that it waits for; returns false if it does not wait for a reply to
     /// that request. The reply is durable when this returns.
     ///
-    /// Fails if the reply is nested deeper than [`MAX_VALUE_DEPTH`](promoflow_document::MAX_VALUE_DEPTH).
+    /// Fails if the reply is nested deeper than [`MAX_VALUE_DEPTH`](promoflow_document::MAX_VALUE_DEPTH)
+    /// or contains the character U+0000.
     pub fn reply(&self, run: RunId, request: &str, reply: &serde_json::Value) -> Result<bool> {
-        if let Err(why) = check_depth(reply) {
+        if let Err(why) = check_value(reply) {
             let why = format!("the reply to `{request}` of run {run}: {why}");
             return Err(Error::Invalid(why));
         }

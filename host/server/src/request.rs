@@ -96,6 +96,18 @@ pub(super) fn deserialize_days<'de, D: Deserializer<'de>>(
     Ok(days)
 }
 
+/// Rejects a path or query that contains the character U+0000, which no stored text contains.
+pub(super) fn check_uri(uri: &Uri) -> Result<(), Problem> {
+    let text = uri.path_and_query().map_or("", |target| target.as_str());
+    match text.contains("%00") {
+        true => Err(Problem::new(
+            Kind::InvalidRequest,
+            "the path or a query parameter contains the character U+0000 (`%00`); remove it",
+        )),
+        false => Ok(()),
+    }
+}
+
 /// Parses the number in a path. Anything else is not found.
 pub(super) fn parse_id<T: std::str::FromStr>(what: &str, id: &str) -> Result<T, Problem> {
     id.parse().map_err(|_| Problem::not_found(what, id))

@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 
 use super::connections::{ConnectionState, Connections};
 use super::listener::{LimitedListener, Peer};
+use super::request::check_uri;
 use super::tls::{load_certificate, reload_on_change};
 use super::{Api, Limits, Options, auth, descriptors, headers, router};
 use promoflow_installation::Promoflow;
@@ -228,7 +229,8 @@ pub(super) async fn log_request(State(api): State<Api>, request: Request, next: 
         .extensions()
         .get::<MatchedPath>()
         .map(|path| path.as_str().to_owned());
-    let mut response = match headers::check_host(&request) {
+    let checked = headers::check_host(&request).and_then(|()| check_uri(request.uri()));
+    let mut response = match checked {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };

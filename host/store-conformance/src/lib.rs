@@ -84,7 +84,7 @@ macro_rules! conformance_tests {
                 commits_are_noticed,
                 p7_everything_acknowledged_survives_a_restart;
             pool: p9_unused_codes_are_only_retired, leases_change_nothing, lists_and_counts_by_filter,
-                claims_are_counted, kept_codes_are_found;
+                codes_are_ordered_by_bytes, claims_are_counted, kept_codes_are_found;
             pool_model: p6_pool_matches_a_plain_table;
             records: keys_are_added_and_revoked, responses_are_stored_once,
                 keys_are_reserved_until_their_process_ends, alerts_and_notifications;

@@ -102,6 +102,25 @@ pub fn lists_and_counts_by_filter<H: Harness>() {
     assert_eq!(groups[1].available, 1);
 }
 
+/// Codes that differ in any byte differ, and are listed in the order of their bytes.
+pub fn codes_are_ordered_by_bytes<H: Harness>() {
+    let fixture = Fixture::<H>::new();
+    let sorted = [
+        "-1", "10", "9", "A", "B", "_", "a", "b", "Ä", "ä", "Я", "😀",
+    ];
+    let mut mixed = sorted.to_vec();
+    mixed.sort_by_key(|code| (code.len(), std::cmp::Reverse(*code)));
+    fixture.add_codes(&mixed);
+    let list = |after: Option<&str>| -> Vec<String> {
+        let page = fixture.store().codes(&Filter::default(), after, 100, NOW);
+        page.unwrap().into_iter().map(|row| row.code).collect()
+    };
+    assert_eq!(list(None), sorted);
+    for (index, code) in sorted.iter().enumerate() {
+        assert_eq!(list(Some(code)), sorted[index + 1..], "{code}");
+    }
+}
+
 /// Each claim is counted once after a mark and since a time.
 pub fn claims_are_counted<H: Harness>() {
     let fixture = Fixture::<H>::new();

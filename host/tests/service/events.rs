@@ -33,6 +33,20 @@ fn deliver(service: &Service, address: &str) -> Value {
 }
 
 #[test]
+fn no_text_contains_u_0000() {
+    let app = TestApp::ready();
+    let service = app.serve();
+    let mut event = birthday("ann@example.com");
+    event["params"][0]["value"] = json!("a\0");
+    let refused = service.post_json("/api/v1/event", &event).send().unwrap();
+    let refused = problem(refused, 400, "invalid-event");
+    assert!(refused["detail"].as_str().unwrap().contains("U+0000"));
+    for path in ["/api/v1/contacts/a%00", "/api/v1/promocodes?type=a%00"] {
+        problem(service.get(path).send().unwrap(), 400, "invalid-request");
+    }
+}
+
+#[test]
 fn an_event_claims_and_delivers_a_code() {
     let app = TestApp::ready();
     let service = app.serve();

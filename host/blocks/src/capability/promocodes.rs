@@ -6,6 +6,7 @@ use crate::bindings::promoflow::workflow::promocodes;
 use crate::bindings::promoflow::workflow::promocodes::Host;
 use crate::sandbox::StepState;
 use crate::types::{ClaimError, ClaimRequest, CodeOrigin, HostFunctions, Reuse, WhenEmpty};
+use promoflow_document::value::check_text;
 use promoflow_model::pool::{CodeGroup, MAX_CODE_CHARS, MAX_DISCOUNT, MAX_TYPE_CHARS, Selector};
 
 pub(super) fn link<H: HostFunctions>(linker: &mut Linker<StepState<H>>) -> wasmtime::Result<()> {
@@ -61,6 +62,7 @@ pub(crate) fn read_selector(selector: &promocodes::Selector) -> Result<Selector,
             "type: expected 1 to {MAX_TYPE_CHARS} characters, found {chars}"
         ));
     }
+    check_text(&selector.type_).map_err(|why| format!("type: {why}"))?;
     if selector.discount > MAX_DISCOUNT {
         let found = selector.discount;
         return Err(format!(

@@ -35,6 +35,19 @@ fn reads_yaml_json_and_several_documents() {
 }
 
 #[test]
+fn rejects_u_0000_in_keys_and_values() {
+    let expected = "f:2:4: contains the character U+0000, which cannot be stored; remove it";
+    assert_rejected(b"a: 1\nb: \"x\\0\"\n", expected);
+    assert_rejected(
+        b"{\n\"b\": [\"\\u0000\"]}",
+        "f:2:7: contains the character U+0000",
+    );
+    assert_rejected(b"{\"a\\u0000\": 1}", "f:1:2: contains the character U+0000");
+    let (_, faults) = parse(b"a: '\\0'");
+    assert_eq!(faults, "");
+}
+
+#[test]
 fn ignores_byte_order_marks_and_windows_line_endings() {
     let (documents, faults) = parse(b"\xef\xbb\xbfa: 1\r\nb: |\r\n  x\r\n  y\r\n");
     assert_eq!(faults, "");

@@ -11,7 +11,7 @@ use promoflow_velocity::{Allowance, MAX_WORK};
 use serde_json::{Map, Value as Json};
 
 use promoflow_block_host::SetError;
-use promoflow_document::nesting::check_depth;
+use promoflow_document::value::check_depth;
 use promoflow_model::block::Value;
 use promoflow_model::message::Values;
 
@@ -173,7 +173,7 @@ fn to_json(value: Value) -> Result<Json, SetError> {
 
 #[cfg(test)]
 mod tests {
-    use promoflow_document::nesting::MAX_VALUE_DEPTH;
+    use promoflow_document::MAX_VALUE_DEPTH;
     use promoflow_store::StepRecord;
 
     use super::*;

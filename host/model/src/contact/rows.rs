@@ -10,7 +10,7 @@ use super::{
 };
 use crate::message::ChannelKind;
 use crate::zone;
-use promoflow_document::nesting::check_depth;
+use promoflow_document::value::check_value;
 use promoflow_tabular::{
     CsvOptions, Format, INEXACT, Reader, Row, RowSchema, UploadError, Value, clean_exact, fold,
     is_inexact, is_scientific, parse_bool, shorten, trim,
@@ -443,7 +443,7 @@ fn field(value: Json) -> Result<Json, String> {
             ));
         }
     }
-    check_depth(&value)?;
+    check_value(&value)?;
     Ok(value)
 }
 

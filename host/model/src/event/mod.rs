@@ -15,7 +15,7 @@ use crate::contact::{
     IDENTIFYING_PARAMS, identifies_contact, identifying, is_placeholder, is_same_param,
 };
 use crate::trace_context::Origin;
-use promoflow_document::nesting::check_depth;
+use promoflow_document::value::check_value;
 use promoflow_tabular::{INEXACT, shorten};
 
 /// Maximum length of `eventTypeKey`, in characters.
@@ -207,7 +207,7 @@ fn missing_key_error(key: &str) -> EventError {
 
 fn check_param(name: &str, value: &Value) -> Result<(), String> {
     check_chars(name, MAX_PARAM_NAME_CHARS).map_err(|message| format!("name: {message}"))?;
-    check_depth(value).map_err(|message| format!("`{}`: {message}", shorten(name)))?;
+    check_value(value).map_err(|message| format!("`{}`: {message}", shorten(name)))?;
     let inexact = matches!(value, Value::Number(number) if number.is_f64());
     match inexact && identifies_contact(name) {
         true => Err(format!("`{name}` is {INEXACT}")),
@@ -315,6 +315,9 @@ mod tests {
         assert!(event.clone().with_param("price", 9.5).checked().is_ok());
         let deep = (0..70).fold(json!(1), |value, _| json!([value]));
         assert_eq!(wrong("deep", deep).field, "params[1]");
+        let error = wrong("nul", json!({ "a": ["b\0"] }));
+        assert_eq!(error.field, "params[1]");
+        assert!(error.message.contains("U+0000"), "{error}");
         let fits = (0..64).fold(json!(1), |value, _| json!([value]));
         assert!(event.with_param("deep", fits).checked().is_ok());
     }

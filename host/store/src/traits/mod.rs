@@ -31,6 +31,9 @@ pub use upload::{UploadSession, UploadStore};
 /// All state of an installation. All threads of a process share one store. What a store begins, an
 /// upload for example, belongs to it until it is dropped or its process ends.
 ///
+/// Texts are compared and ordered by their bytes in UTF-8. None contains the character U+0000,
+/// which callers reject, except as an escape in JSON.
+///
 /// Everything that implements the traits of the aggregates is a store.
 pub trait Store:
     AlertStore
