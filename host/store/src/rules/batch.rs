@@ -61,10 +61,9 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::AttemptBatch;
 
     fn units(count: usize) -> Vec<CommitUnit> {
-        let unit = CommitUnit::Attempts(Box::new(AttemptBatch::default()));
+        let unit = CommitUnit::Attempts(Box::default());
         vec![unit; count]
     }
 
