@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use clap::{Args, Subcommand};
 use promoflow_api_model::Promocode;
 use promoflow_installation::Promoflow;
-use promoflow_model::clock::{Clock, SystemClock, Timestamp};
+use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::{ExportRow, ExportWriter, Filter};
 use promoflow_store::{CodeRow, RetireResult};
 
@@ -158,7 +158,7 @@ fn list(promoflow: &Promoflow, filter: &Filter, out: &mut Out) -> CommandResult 
         })?;
         return Ok(Status::Success);
     }
-    let now = SystemClock.now();
+    let now = promoflow.now();
     let mut table = Table::new(["CODE", "TYPE", "DISCOUNT", "EXPIRES", "STATE", "CONTACT"]);
     for_each_code(promoflow, filter, |row| {
         let state = state(&row, now).to_owned();

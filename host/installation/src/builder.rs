@@ -34,7 +34,9 @@ pub struct Builder {
     pub(super) channel_sources: Vec<ChannelSource>,
     /// The created channels, if [`resolve_secrets`](Self::resolve_secrets) was called.
     pub(super) channels: Option<Channels>,
+    /// The machine's clock until the store is open, unless one was set.
     pub(super) clock: Arc<dyn Clock>,
+    is_clock_set: bool,
     store: Option<Arc<dyn Store>>,
     observers: Mutex<Vec<Box<dyn Observer>>>,
     #[cfg(feature = "metrics")]
@@ -62,6 +64,7 @@ impl Builder {
             channel_sources: Vec::new(),
             channels: None,
             clock: Arc::new(SystemClock),
+            is_clock_set: false,
             store: None,
             observers: Mutex::default(),
             #[cfg(feature = "metrics")]
@@ -145,10 +148,11 @@ impl Builder {
         self.alerts(config.alerts.clone())
     }
 
-    /// Sets the clock (default: the machine's clock).
+    /// Sets the clock (default: that of the store, which in SQLite is the machine's).
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Builder {
         self.clock = Arc::new(clock);
+        self.is_clock_set = true;
         self
     }
 
@@ -251,6 +255,9 @@ impl Builder {
                 Arc::new(store)
             }
         };
+        if !self.is_clock_set {
+            self.clock = store.clock();
+        }
         if let Err(error) = store.finish_uploads(&*self.clock) {
             tracing::warn!("an accepted upload is not completely imported yet: {error}");
         }

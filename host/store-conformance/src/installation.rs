@@ -10,11 +10,15 @@ use promoflow_store::{ChangeWatch, ChangedGroups, Changes};
 /// Maximum time in which a commit must be noticed.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// The identity is assigned once, and the calendar is UTC until it is set.
+/// The identity is assigned once, the calendar is UTC until it is set, and the clock does not go
+/// back.
 pub fn identity_calendar_and_schema<H: Harness>() {
     let harness = H::create();
     let installation = harness.store().installation().unwrap();
     assert!(!installation.is_empty());
+    let clock = harness.store().clock();
+    let time = clock.now();
+    assert!(clock.now() >= time);
     let utc = Calendar::new(chrono_tz::UTC);
     assert_eq!(harness.store().calendar().unwrap(), utc);
     let kyiv = Calendar::new(chrono_tz::Europe::Kyiv);
@@ -25,6 +29,7 @@ pub fn identity_calendar_and_schema<H: Harness>() {
     harness.store().check_schema().unwrap();
     assert_eq!(harness.store().installation().unwrap(), installation);
     assert_eq!(harness.store().calendar().unwrap(), kyiv);
+    assert!(harness.store().clock().now() >= time);
 }
 
 /// The right to execute is free again once the executor has ended.

@@ -1,6 +1,7 @@
 //! The settings of an installation, as name and value.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono_tz::Tz;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -9,6 +10,7 @@ use super::{
     ExecutorLock, Result, SCHEMA, SqliteStore, StoreResult, audit, backup, changes::Watch, damaged,
     lock_path,
 };
+use promoflow_model::clock::{Clock, SystemClock};
 use promoflow_model::pool::Calendar;
 use promoflow_store::{ChangeWatch, InstallationStore, Member, PromiseReport, StoreError};
 
@@ -54,6 +56,11 @@ impl InstallationStore for SqliteStore {
 
     fn installation(&self) -> StoreResult<String> {
         Ok(self.read(|connection| setting(connection, "installation"))?)
+    }
+
+    /// All processes that use a file run on one machine.
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(SystemClock)
     }
 
     fn calendar(&self) -> StoreResult<Calendar> {

@@ -2,7 +2,6 @@
 
 use promoflow_api_model::PromocodeWithDelivery;
 use promoflow_installation::Promoflow;
-use promoflow_model::clock::{Clock, SystemClock};
 
 use super::state;
 use crate::error::{CliError, CommandResult, Status};
@@ -21,7 +20,7 @@ pub(super) fn show(promoflow: &Promoflow, code: &str, out: &mut Out) -> CommandR
         out.json(&PromocodeWithDelivery::new(row, &deliveries, calendar))?;
         return Ok(Status::Success);
     }
-    let state = state(&row, SystemClock.now());
+    let state = state(&row, promoflow.now());
     let style = if state == "available" {
         SUCCESS
     } else {

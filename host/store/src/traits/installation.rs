@@ -1,8 +1,10 @@
 //! The installation itself: its identity, its calendar, and the care of the database.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use promoflow_model::clock::Clock;
 use promoflow_model::pool::Calendar;
 
 use crate::{Changes, PromiseReport, Result};
@@ -15,6 +17,10 @@ pub trait InstallationStore: Send + Sync {
 
     /// Returns the identifier of this installation.
     fn installation(&self) -> Result<String>;
+
+    /// Returns the clock that all processes of the installation share: they must agree on whether a
+    /// code has expired.
+    fn clock(&self) -> Arc<dyn Clock>;
 
     /// Returns the calendar of the installation; UTC unless it was set.
     fn calendar(&self) -> Result<Calendar>;
