@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use crate::{
-    Alternative, Carries, DecimalBounds, Description, IntegerBounds, Kind, Parameter, Port,
+    Alternative, DecimalBounds, Description, IntegerBounds, Kind, Parameter, PayloadType, Port,
     TextBounds, Value,
 };
 
@@ -126,30 +126,30 @@ impl Parameter {
 }
 
 impl Alternative {
-    fn new(name: &str, title: &str, carries: Carries) -> Self {
+    fn new(name: &str, title: &str, payload: Option<PayloadType>) -> Self {
         Self {
             name: name.into(),
             title: title.into(),
-            carries,
+            payload,
         }
     }
 
     /// Creates an alternative without a value: `when-empty: fail`.
     #[must_use]
     pub fn plain(name: &str, title: &str) -> Self {
-        Self::new(name, title, Carries::Nothing)
+        Self::new(name, title, None)
     }
 
     /// Creates an alternative with text: `when-empty: { code: WELCOME }`.
     #[must_use]
     pub fn text(name: &str, title: &str) -> Self {
-        Self::new(name, title, Carries::Text)
+        Self::new(name, title, Some(PayloadType::Text))
     }
 
     /// Creates an alternative with a duration: `reuse: { contact: 30d }`.
     #[must_use]
     pub fn duration(name: &str, title: &str) -> Self {
-        Self::new(name, title, Carries::Duration)
+        Self::new(name, title, Some(PayloadType::Duration))
     }
 }
 
@@ -161,7 +161,7 @@ impl Port {
             name: name.into(),
             title: name.into(),
             description: String::new(),
-            follows: false,
+            falls_through: false,
         }
     }
 
@@ -182,7 +182,7 @@ impl Port {
     /// Leads to the next step of the list unless the workflow connects the port.
     #[must_use]
     pub fn falls_through(mut self) -> Self {
-        self.follows = true;
+        self.falls_through = true;
         self
     }
 }

@@ -76,8 +76,8 @@ pub mod promocodes;
 pub mod testing;
 
 pub use bindings::exports::promoflow::workflow::block::{
-    Alternative, BlockError as Error, Carries, CodeWait, DecimalBounds, Description, IntegerBounds,
-    Kind, Outcome, Parameter, Port, ReplyWait, Resumption, TextBounds, Timer,
+    Alternative, BlockError as Error, CodeWait, DecimalBounds, Description, IntegerBounds, Kind,
+    Outcome, Parameter, PayloadType, Port, ReplyWait, Resumption, TextBounds, Timer,
 };
 pub use bindings::promoflow::workflow::data::SetError;
 pub use bindings::promoflow::workflow::messages::{Channel, Hours, Request, SendError};

@@ -71,7 +71,7 @@ fn waits_on_an_empty_pool_and_claims_again() {
     );
     assert_eq!(host.get("promocode"), Some(&"B2".into()));
     assert_eq!(
-        host.resume::<GetPromocode>(wait(), Resumption::GaveUp),
+        host.resume::<GetPromocode>(wait(), Resumption::TimedOut),
         Ok(Outcome::port("exhausted"))
     );
 }

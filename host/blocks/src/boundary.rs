@@ -108,11 +108,11 @@ pub(super) fn read_outcome(outcome: wit::Outcome) -> Result<Outcome, StepError> 
         },
         wit::Outcome::WaitForCode(wait) => Outcome::WaitForCode {
             selector: read_selector(&wait.selector).map_err(StepError::Invalid)?,
-            give_up: wait.give_up.map(clamp_time),
+            deadline: wait.deadline.map(clamp_time),
         },
         wit::Outcome::WaitForReply(wait) => Outcome::WaitForReply {
             request: read_request(wait.request).map_err(StepError::Invalid)?,
-            give_up: wait.give_up.map(clamp_time),
+            deadline: wait.deadline.map(clamp_time),
         },
     })
 }
@@ -233,14 +233,14 @@ mod tests {
         let wait = |request: String| {
             read_outcome(wit::Outcome::WaitForReply(wit::ReplyWait {
                 request,
-                give_up: Some(i64::MIN),
+                deadline: Some(i64::MIN),
             }))
         };
         assert_eq!(
             wait("question".into()),
             Ok(Outcome::WaitForReply {
                 request: "question".into(),
-                give_up: Some(Timestamp(0)),
+                deadline: Some(Timestamp(0)),
             })
         );
         for bad in [String::new(), "x".repeat(900_000), "a\u{1b}b".into()] {

@@ -335,7 +335,7 @@ fn write_call(call: Call) -> wit::Call {
         resumed: call.resumed.map(|resumed| match resumed {
             Resumption::Code => wit::Resumption::Code,
             Resumption::Reply(value) => wit::Resumption::Reply(into_wit(value)),
-            Resumption::GaveUp => wit::Resumption::GaveUp,
+            Resumption::TimedOut => wit::Resumption::TimedOut,
         }),
     }
 }

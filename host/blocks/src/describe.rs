@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::bindings::exports::promoflow::workflow::block as wit;
 use super::bindings::promoflow::workflow::types;
 use super::boundary::{self, MAX_NAME_CHARS, sanitize};
-use promoflow_model::block::{Alternative, Carries, Description, Kind, Parameter, Port, Value};
+use promoflow_model::block::{Alternative, Description, Kind, Parameter, PayloadType, Port, Value};
 use promoflow_model::message::ChannelKind;
 
 /// Maximum number of parameters of a block.
@@ -70,7 +70,7 @@ fn read_port(port: wit::Port) -> Port {
         name: port.name,
         title: sanitize(&port.title, MAX_TITLE_CHARS),
         description: sanitize(&port.description, MAX_DESCRIPTION_CHARS),
-        follows: port.follows,
+        falls_through: port.falls_through,
     }
 }
 
@@ -149,11 +149,10 @@ fn read_alternatives(alternatives: Vec<wit::Alternative>) -> Result<Vec<Alternat
     let read = alternatives.into_iter().map(|alternative| Alternative {
         name: alternative.name,
         title: sanitize(&alternative.title, MAX_TITLE_CHARS),
-        carries: match alternative.carries {
-            wit::Carries::Nothing => Carries::Nothing,
-            wit::Carries::Text => Carries::Text,
-            wit::Carries::Duration => Carries::Duration,
-        },
+        payload: alternative.payload.map(|payload| match payload {
+            wit::PayloadType::Text => PayloadType::Text,
+            wit::PayloadType::Duration => PayloadType::Duration,
+        }),
     });
     Ok(read.collect())
 }
@@ -229,19 +228,21 @@ fn check_default(kind: &Kind, default: &Value) -> Result<()> {
 /// Returns true if a default is the name of an alternative without a payload, or the JSON text of
 /// an object with the name and its payload.
 fn is_chosen(alternatives: &[Alternative], default: &Value) -> bool {
-    let carries = |name: &str| {
+    let payload = |name: &str| {
         let mut named = alternatives.iter().filter(|one| one.name == name);
-        named.next().map(|one| one.carries)
+        named.next().map(|one| one.payload)
     };
     match default {
-        Value::Text(name) => carries(name) == Some(Carries::Nothing),
+        Value::Text(name) => payload(name) == Some(None),
         Value::Json(text) => match serde_json::from_str(text) {
             Ok(Json::Object(object)) if object.len() == 1 => {
-                object.iter().all(|(name, carried)| match carries(name) {
-                    Some(Carries::Text) => carried.is_string(),
-                    Some(Carries::Duration) => carried.is_u64(),
-                    Some(Carries::Nothing) | None => false,
-                })
+                object
+                    .iter()
+                    .all(|(name, value)| match payload(name).flatten() {
+                        Some(PayloadType::Text) => value.is_string(),
+                        Some(PayloadType::Duration) => value.is_u64(),
+                        None => false,
+                    })
             }
             _ => false,
         },

@@ -47,7 +47,7 @@ pub enum Resumption {
     /// The reply to a request.
     Reply(Value),
     /// The wait timed out.
-    GaveUp,
+    TimedOut,
 }
 
 /// The outcome of a step.
@@ -66,15 +66,15 @@ pub enum Outcome {
     WaitForCode {
         /// The selector of the code.
         selector: Selector,
-        /// The end of the wait.
-        give_up: Option<Timestamp>,
+        /// The deadline of the wait; `None` to wait indefinitely.
+        deadline: Option<Timestamp>,
     },
     /// The step runs again with the reply.
     WaitForReply {
         /// The name of the request.
         request: String,
-        /// The end of the wait.
-        give_up: Option<Timestamp>,
+        /// The deadline of the wait; `None` to wait indefinitely.
+        deadline: Option<Timestamp>,
     },
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Subcommand;
 use promoflow_api_model::Block;
 use promoflow_block_host::{BlockLibrary, Grants, LibraryBlock};
-use promoflow_model::block::{Carries, Description, Kind, Value};
+use promoflow_model::block::{Description, Kind, PayloadType, Value};
 
 use super::args::IgnoredArgs;
 use super::context::CliContext;
@@ -142,12 +142,12 @@ fn info(block: &LibraryBlock, out: &mut Out) -> CommandResult {
     show_parameters(described, out)?;
     out.line(format_args!("\n{}", out.style(BOLD, "Ports")))?;
     for port in &described.ports {
-        let follows = match port.follows {
+        let falls_through = match port.falls_through {
             true => " By default the next step follows.",
             false => "",
         };
         out.line(format_args!(
-            "  {}: {}{follows}",
+            "  {}: {}{falls_through}",
             port.name,
             sanitize_line(&port.description)
         ))?;
@@ -201,10 +201,12 @@ fn kind(kind: &Kind) -> String {
         Kind::Choice(alternatives) => {
             let names: Vec<String> = alternatives
                 .iter()
-                .map(|one| match one.carries {
-                    Carries::Nothing => sanitize_line(&one.name),
-                    Carries::Text => format!("{{ {}: text }}", sanitize_line(&one.name)),
-                    Carries::Duration => format!("{{ {}: 30d }}", sanitize_line(&one.name)),
+                .map(|one| match one.payload {
+                    None => sanitize_line(&one.name),
+                    Some(PayloadType::Text) => format!("{{ {}: text }}", sanitize_line(&one.name)),
+                    Some(PayloadType::Duration) => {
+                        format!("{{ {}: 30d }}", sanitize_line(&one.name))
+                    }
                 })
                 .collect();
             format!("one of {}", names.join(", "))

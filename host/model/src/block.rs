@@ -92,16 +92,14 @@ pub struct Alternative {
     pub name: String,
     /// A title for people.
     pub title: String,
-    /// The value that follows the name.
-    pub carries: Carries,
+    /// The type of its payload; `None` if it has only a name: `when-empty: fail`.
+    pub payload: Option<PayloadType>,
 }
 
-/// The payload of an alternative.
+/// The type of the value that an alternative has in addition to its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Carries {
-    /// No payload: `when-empty: fail`.
-    Nothing,
+pub enum PayloadType {
     /// A text: `when-empty: { code: WELCOME }`.
     Text,
     /// A duration: `reuse: { contact: 30d }`.
@@ -119,7 +117,7 @@ pub struct Port {
     /// A description of when the block uses it.
     pub description: String,
     /// True if the port leads to the next step of the list by default.
-    pub follows: bool,
+    pub falls_through: bool,
 }
 
 /// A value of a run or of a parameter: the contract's `value`.

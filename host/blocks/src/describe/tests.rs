@@ -17,7 +17,7 @@ fn port(name: &str) -> wit::Port {
         name: name.into(),
         title: "T".into(),
         description: "D".into(),
-        follows: true,
+        falls_through: true,
     }
 }
 
@@ -62,11 +62,11 @@ fn integer(min: i64, max: i64) -> wit::Kind {
     wit::Kind::Integer(wit::IntegerBounds { min, max })
 }
 
-fn choice(names: &[(&str, wit::Carries)]) -> wit::Kind {
-    let alternative = |(name, carries): &(&str, wit::Carries)| wit::Alternative {
+fn choice(names: &[(&str, Option<wit::PayloadType>)]) -> wit::Kind {
+    let alternative = |(name, payload): &(&str, Option<wit::PayloadType>)| wit::Alternative {
         name: (*name).into(),
         title: "T".into(),
-        carries: *carries,
+        payload: *payload,
     };
     wit::Kind::Choice(names.iter().map(alternative).collect())
 }
@@ -104,7 +104,7 @@ fn names_are_kebab_case_and_unique() {
         );
     }
     assert!(refused(|one| one.ports = vec![port("a"), port("a")]).contains("twice"));
-    let twice = choice(&[("a", wit::Carries::Nothing), ("a", wit::Carries::Text)]);
+    let twice = choice(&[("a", None), ("a", Some(wit::PayloadType::Text))]);
     assert!(with(twice, None).unwrap_err().contains("twice"));
 }
 
@@ -123,10 +123,7 @@ fn counts_are_limited() {
         .contains("101 parameters")
     );
     let names: Vec<String> = (0..201).map(|n| format!("a-{n}")).collect();
-    let many: Vec<_> = names
-        .iter()
-        .map(|name| (&**name, wit::Carries::Nothing))
-        .collect();
+    let many: Vec<_> = names.iter().map(|name| (&**name, None)).collect();
     assert!(
         with(choice(&many), None)
             .unwrap_err()
@@ -165,11 +162,17 @@ fn limits_are_made_finite_and_must_be_ordered() {
 
 #[test]
 fn defaults_are_checked_against_their_kind() {
-    use wit::Carries::{Duration, Nothing, Text};
+    use wit::PayloadType::{Duration, Text};
     let words = |text: &str| Some(WitValue::Text(text.into()));
     let json = |text: &str| Some(WitValue::Json(text.into()));
     let number = |number| Some(WitValue::Integer(number));
-    let some = || choice(&[("plain", Nothing), ("code", Text), ("contact", Duration)]);
+    let some = || {
+        choice(&[
+            ("plain", None),
+            ("code", Some(Text)),
+            ("contact", Some(Duration)),
+        ])
+    };
     for (kind, default) in [
         (text(1, 3), words("abc")),
         (integer(0, 9), number(9)),

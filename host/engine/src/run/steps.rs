@@ -284,7 +284,7 @@ fn resumption(resumed: &WaitOutcome) -> Resumption {
     match &resumed.reason {
         WakeReason::Code(_) => Resumption::Code,
         WakeReason::Reply(reply) => Resumption::Reply(to_value(reply)),
-        WakeReason::TimedOut => Resumption::GaveUp,
+        WakeReason::TimedOut => Resumption::TimedOut,
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::duration::parse_duration;
-use crate::block::{Alternative, Carries, Kind, Value};
+use crate::block::{Alternative, Kind, PayloadType, Value};
 use crate::message::ChannelKind;
 use crate::zone;
 use promoflow_document::{did_you_mean, quoted};
@@ -122,10 +122,10 @@ fn range(least: Option<String>, greatest: Option<String>) -> String {
 
 /// Returns an alternative as authors write it.
 fn written(alternative: &Alternative) -> String {
-    match alternative.carries {
-        Carries::Nothing => alternative.name.clone(),
-        Carries::Text => format!("{{ {}: … }}", alternative.name),
-        Carries::Duration => format!("{{ {}: 30d }}", alternative.name),
+    match alternative.payload {
+        None => alternative.name.clone(),
+        Some(PayloadType::Text) => format!("{{ {}: … }}", alternative.name),
+        Some(PayloadType::Duration) => format!("{{ {}: 30d }}", alternative.name),
     }
 }
 
@@ -212,19 +212,18 @@ fn choose(alternatives: &[Alternative], value: &Json) -> Option<Value> {
     };
     match value {
         Json::String(name) => find(name)
-            .filter(|alternative| alternative.carries == Carries::Nothing)
+            .filter(|alternative| alternative.payload.is_none())
             .map(|alternative| text(&alternative.name)),
         Json::Object(map) if map.len() == 1 => {
-            let (name, carried) = map.iter().next()?;
-            let carried = match find(name)?.carries {
-                Carries::Nothing => None,
-                Carries::Text => text_of(carried)
+            let (name, payload) = map.iter().next()?;
+            let payload = match find(name)?.payload? {
+                PayloadType::Text => text_of(payload)
                     .filter(|text| !text.is_empty())
                     .map(Json::from),
-                Carries::Duration => seconds(carried).map(Json::from),
+                PayloadType::Duration => seconds(payload).map(Json::from),
             };
             Some(Value::Json(
-                serde_json::json!({ name: carried? }).to_string(),
+                serde_json::json!({ name: payload? }).to_string(),
             ))
         }
         _ => None,

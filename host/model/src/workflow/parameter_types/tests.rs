@@ -3,15 +3,15 @@ use serde_json::json;
 use super::*;
 
 fn choice() -> Kind {
-    let alternative = |name: &str, carries| Alternative {
+    let alternative = |name: &str, payload| Alternative {
         name: name.into(),
         title: name.into(),
-        carries,
+        payload,
     };
     Kind::Choice(vec![
-        alternative("fail", Carries::Nothing),
-        alternative("code", Carries::Text),
-        alternative("contact", Carries::Duration),
+        alternative("fail", None),
+        alternative("code", Some(PayloadType::Text)),
+        alternative("contact", Some(PayloadType::Duration)),
     ])
 }
 

@@ -7,7 +7,7 @@ mod schema;
 mod warnings;
 
 use super::parse;
-use crate::block::{Alternative, Carries, Description, Kind, Parameter, Port, Value};
+use crate::block::{Alternative, Description, Kind, Parameter, PayloadType, Port, Value};
 use crate::message::{ChannelKind, Message};
 use crate::pool::{CodeGroup, CodeGroupWarning};
 use crate::workflow::{Catalog, CatalogBlock, CatalogMessage, MessageNeeds, Workflow};
@@ -90,16 +90,16 @@ fn test_catalog() -> TestCatalog {
         required,
         default: default.map(|text| Value::Text(text.into())),
     };
-    let alternative = |name: &str, carries| Alternative {
+    let alternative = |name: &str, payload| Alternative {
         name: name.into(),
         title: String::new(),
-        carries,
+        payload,
     };
-    let port = |name: &str, follows| Port {
+    let port = |name: &str, falls_through| Port {
         name: name.into(),
         title: String::new(),
         description: String::new(),
-        follows,
+        falls_through,
     };
     let block = |name: &str, parameters, ports| Description {
         name: name.into(),
@@ -114,13 +114,13 @@ fn test_catalog() -> TestCatalog {
         max_length: 20,
     };
     let when_empty = Kind::Choice(vec![
-        alternative("fail", Carries::Nothing),
-        alternative("port", Carries::Nothing),
-        alternative("code", Carries::Text),
+        alternative("fail", None),
+        alternative("port", None),
+        alternative("code", Some(PayloadType::Text)),
     ]);
     let reuse = Kind::Choice(vec![
-        alternative("never", Carries::Nothing),
-        alternative("contact", Carries::Duration),
+        alternative("never", None),
+        alternative("contact", Some(PayloadType::Duration)),
     ]);
     TestCatalog {
         blocks: vec![
