@@ -3,8 +3,8 @@
 use std::ops::RangeInclusive;
 
 use crate::{
-    Alternative, DecimalBounds, Description, IntegerBounds, Kind, Parameter, PayloadType, Port,
-    TextBounds, Value,
+    Alternative, Argument, DecimalBounds, Description, IntegerBounds, Kind, Parameter, PayloadType,
+    Port, TextBounds,
 };
 
 impl Description {
@@ -119,7 +119,7 @@ impl Parameter {
 
     /// Sets the value if the step does not set the parameter.
     #[must_use]
-    pub fn default(mut self, value: impl Into<Value>) -> Self {
+    pub fn default(mut self, value: impl Into<Argument>) -> Self {
         self.default = Some(value.into());
         self
     }

@@ -1,11 +1,13 @@
 //! Claims of a step, and the ports it takes.
 
 use promoflow_block::testing::Host;
-use promoflow_block::{ClaimError, Error, Outcome, Resumption, Reuse, Selector, Value, WhenEmpty};
+use promoflow_block::{
+    Argument, Choice, ClaimError, Error, Outcome, Resumption, Reuse, Selector, WhenEmpty,
+};
 
 use super::GetPromocode;
 
-type Param = (&'static str, Value);
+type Param = (&'static str, Argument);
 
 fn step(more: impl IntoIterator<Item = Param>) -> Vec<Param> {
     let mut params = vec![
@@ -17,8 +19,8 @@ fn step(more: impl IntoIterator<Item = Param>) -> Vec<Param> {
     params
 }
 
-fn json(text: &str) -> Value {
-    Value::Json(text.into())
+fn chosen(name: &str) -> Argument {
+    Choice::plain(name).into()
 }
 
 #[test]
@@ -33,7 +35,7 @@ fn saves_the_code_under_the_given_name() {
 
 #[test]
 fn takes_the_port_if_the_pool_is_empty() {
-    for params in [step([]), step([("when-empty", "port".into())])] {
+    for params in [step([]), step([("when-empty", chosen("port"))])] {
         let mut host = Host::new();
         assert_eq!(
             host.run::<GetPromocode>(params),
@@ -45,7 +47,7 @@ fn takes_the_port_if_the_pool_is_empty() {
 
 #[test]
 fn fails_on_an_empty_pool_if_configured() {
-    let outcome = Host::new().run::<GetPromocode>(step([("when-empty", "fail".into())]));
+    let outcome = Host::new().run::<GetPromocode>(step([("when-empty", chosen("fail"))]));
     let Err(Error::Rejected(why)) = outcome else {
         panic!("{outcome:?}")
     };
@@ -54,7 +56,7 @@ fn fails_on_an_empty_pool_if_configured() {
 
 #[test]
 fn waits_on_an_empty_pool_and_claims_again() {
-    let wait = || step([("when-empty", "wait".into())]);
+    let wait = || step([("when-empty", chosen("wait"))]);
     let mut host = Host::new();
     let selector = Selector {
         when_empty: WhenEmpty::Wait,
@@ -79,7 +81,8 @@ fn waits_on_an_empty_pool_and_claims_again() {
 #[test]
 fn uses_the_substitute_if_the_pool_is_empty() {
     let mut host = Host::new();
-    let outcome = host.run::<GetPromocode>(step([("when-empty", json(r#"{"code":"WELCOME"}"#))]));
+    let substitute = Choice::text("code", "WELCOME").into();
+    let outcome = host.run::<GetPromocode>(step([("when-empty", substitute)]));
     assert_eq!(outcome, Ok(Outcome::port("next")));
     assert_eq!(host.get("promocode"), Some(&"WELCOME".into()));
 }
@@ -87,12 +90,16 @@ fn uses_the_substitute_if_the_pool_is_empty() {
 #[test]
 fn passes_reuse_to_the_host() {
     for (given, reuse) in [
-        (Value::from("never"), Reuse::Never),
-        (Value::from("run"), Reuse::WithinRun),
-        (json(r#"{"contact":2592000}"#), Reuse::ForContact(2_592_000)),
+        (Choice::plain("never"), Reuse::Never),
+        (Choice::plain("run"), Reuse::WithinRun),
+        (
+            Choice::duration("contact", 2_592_000),
+            Reuse::ForContact(2_592_000),
+        ),
     ] {
         let mut host = Host::new().code("A1");
-        host.run::<GetPromocode>(step([("reuse", given)])).unwrap();
+        let step = step([("reuse", given.into())]);
+        host.run::<GetPromocode>(step).unwrap();
         assert_eq!(host.claims[0].reuse, reuse);
     }
 }
@@ -100,10 +107,11 @@ fn passes_reuse_to_the_host() {
 #[test]
 fn rejects_choices_without_their_value() {
     for param in [
-        ("reuse", Value::from("contact")),
-        ("when-empty", Value::from("code")),
-        ("when-empty", json(r#"{"wait":5}"#)),
-        ("when-empty", json("[]")),
+        ("reuse", chosen("contact")),
+        ("reuse", Choice::text("contact", "30d").into()),
+        ("when-empty", chosen("code")),
+        ("when-empty", Choice::duration("wait", 5).into()),
+        ("when-empty", "port".into()),
     ] {
         let outcome = Host::new()
             .code("A1")

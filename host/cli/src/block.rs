@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Subcommand;
 use promoflow_api_model::Block;
 use promoflow_block_host::{BlockLibrary, Grants, LibraryBlock};
-use promoflow_model::block::{Description, Kind, PayloadType, Value};
+use promoflow_model::block::{Argument, Description, Kind, Payload, PayloadType};
 
 use super::args::IgnoredArgs;
 use super::context::CliContext;
@@ -162,7 +162,7 @@ fn show_parameters(described: &Description, out: &mut Out) -> std::io::Result<()
     out.line(format_args!("\n{}", out.style(BOLD, "Parameters")))?;
     for parameter in &described.parameters {
         let need = match (&parameter.default, parameter.required) {
-            (Some(default), _) => format!(", default {}", value(default)),
+            (Some(default), _) => format!(", default {}", argument(default)),
             (None, true) => ", required".to_owned(),
             (None, false) => String::new(),
         };
@@ -178,12 +178,28 @@ fn show_parameters(described: &Description, out: &mut Out) -> std::io::Result<()
     Ok(())
 }
 
-fn value(value: &Value) -> String {
-    match value {
-        Value::Text(text) | Value::Json(text) => sanitize_line(text),
-        Value::Integer(number) => number.to_string(),
-        Value::Decimal(number) => number.to_string(),
-        Value::Boolean(yes) => yes.to_string(),
+/// Returns a default as workflows would write it.
+fn argument(argument: &Argument) -> String {
+    match argument {
+        Argument::Text(text) | Argument::Json(text) => sanitize_line(text),
+        Argument::Integer(number) => number.to_string(),
+        Argument::Decimal(number) => number.to_string(),
+        Argument::Boolean(yes) => yes.to_string(),
+        Argument::Duration(seconds) => format!("{seconds}s"),
+        Argument::Choice(choice) => {
+            let name = sanitize_line(&choice.name);
+            match &choice.payload {
+                None => name,
+                Some(Payload::Text(text)) => format!("{{ {name}: {} }}", sanitize_line(text)),
+                Some(Payload::Duration(seconds)) => format!("{{ {name}: {seconds}s }}"),
+            }
+        }
+        Argument::Channel(channel) => channel.to_string(),
+        Argument::Hours(hours) => {
+            let clock = |minutes: u16| format!("{:02}:{:02}", minutes / 60, minutes % 60);
+            format!("{}-{}", clock(hours.from), clock(hours.until))
+        }
+        Argument::Targets(targets) => format!("{} alternatives", targets.len()),
     }
 }
 
@@ -215,6 +231,7 @@ fn kind(kind: &Kind) -> String {
         Kind::Channel => "a channel".into(),
         Kind::Hours => "hours of the day, such as 09:00-21:00".into(),
         Kind::TimeZone => "a time zone such as Europe/Kyiv".into(),
+        Kind::Targets => "a list of alternatives".into(),
         Kind::Any => "anything".into(),
     }
 }

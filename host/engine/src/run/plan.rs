@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::segment_context::SegmentContext;
 use crate::metrics::BlockMetrics;
 use promoflow_block_host::LinkedBlock;
-use promoflow_model::block::{Description, Kind, Value};
+use promoflow_model::block::{Argument, Description, Kind};
 use promoflow_model::message::{PreparedMessage, depends_on_data, parse_template, render_constant};
 use promoflow_model::workflow::{Condition, ParamValue, Target, Workflow, coerce};
 use promoflow_store::{StartRule, WorkflowVersionId};
@@ -47,7 +47,7 @@ pub(super) struct PlannedParam {
 
 pub(super) enum PlannedValue {
     /// The same value for every run.
-    Constant(Value),
+    Constant(Argument),
     /// Evaluated from the run's values when the step starts.
     Evaluated {
         value: ParamValue,

@@ -7,7 +7,9 @@ mod schema;
 mod warnings;
 
 use super::parse;
-use crate::block::{Alternative, Description, Kind, Parameter, PayloadType, Port, Value};
+use crate::block::{
+    Alternative, Argument, Choice, Description, Kind, Parameter, PayloadType, Port,
+};
 use crate::message::{ChannelKind, Message};
 use crate::pool::{CodeGroup, CodeGroupWarning};
 use crate::workflow::{Catalog, CatalogBlock, CatalogMessage, MessageNeeds, Workflow};
@@ -82,13 +84,13 @@ impl Catalog for TestCatalog {
 }
 
 fn test_catalog() -> TestCatalog {
-    let parameter = |name: &str, kind, required, default: Option<&str>| Parameter {
+    let parameter = |name: &str, kind, required, default| Parameter {
         name: name.into(),
         title: format!("the {name}"),
         description: String::new(),
         kind,
         required,
-        default: default.map(|text| Value::Text(text.into())),
+        default,
     };
     let alternative = |name: &str, payload| Alternative {
         name: name.into(),
@@ -122,6 +124,13 @@ fn test_catalog() -> TestCatalog {
         alternative("never", None),
         alternative("contact", Some(PayloadType::Duration)),
     ]);
+    let plain = |name: &str| {
+        Some(Argument::Choice(Choice {
+            name: name.into(),
+            payload: None,
+        }))
+    };
+    let email = Some(Argument::Channel(ChannelKind::Email));
     TestCatalog {
         blocks: vec![
             block(
@@ -130,15 +139,15 @@ fn test_catalog() -> TestCatalog {
                     parameter("type", text(), true, None),
                     parameter("discount", Kind::Integer { min: 0, max: 99 }, true, None),
                     parameter("days", Kind::Integer { min: 0, max: 3650 }, false, None),
-                    parameter("when-empty", when_empty, false, Some("fail")),
-                    parameter("reuse", reuse, false, Some("never")),
+                    parameter("when-empty", when_empty, false, plain("fail")),
+                    parameter("reuse", reuse, false, plain("never")),
                 ],
                 vec![port("next", true), port("exhausted", false)],
             ),
             block(
                 "send-message",
                 vec![
-                    parameter("channel", Kind::Channel, false, Some("email")),
+                    parameter("channel", Kind::Channel, false, email),
                     parameter("message", Kind::Message, true, None),
                     parameter(
                         "to",
@@ -149,7 +158,7 @@ fn test_catalog() -> TestCatalog {
                         false,
                         None,
                     ),
-                    parameter("otherwise", Kind::Any, false, None),
+                    parameter("otherwise", Kind::Targets, false, None),
                     parameter("allowed-hours", Kind::Hours, false, None),
                     parameter("time-zone", Kind::TimeZone, false, None),
                     parameter("json", Kind::Any, false, None),
