@@ -140,7 +140,18 @@ fn cut(service: &Service, path: &str, media: &str, body: &str) {
         body.len()
     );
     client.write_all(request.as_bytes()).unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    // Once the request is in progress, repetitions are rejected. One that arrives first is itself
+    // in progress when its client gives up.
+    let repeat = || {
+        let request = service.post(path).header("Content-Type", media);
+        let request = request.header("Idempotency-Key", "u-1");
+        request
+            .timeout(Duration::from_secs(1))
+            .body(body.to_owned())
+    };
+    until(|| repeat().send().is_ok_and(|answer| answer.status() == 409));
+    // Time to read the body, which this does not show.
+    std::thread::sleep(Duration::from_millis(200));
     drop(client);
     std::thread::sleep(Duration::from_millis(100));
 }
@@ -215,7 +226,8 @@ fn shutdown_waits_for_requests_of_disconnected_clients() {
     let held = app.lock_writes();
     cut(&service, REINSTATE, "application/json", NAMED);
     service.terminate();
-    std::thread::sleep(Duration::from_millis(500));
+    let address = service.url.strip_prefix("http://").unwrap();
+    until(|| TcpStream::connect(address).is_err());
     drop(held);
     assert_eq!(service.end(), Some(0));
     let key = service.key.clone();

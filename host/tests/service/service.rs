@@ -1,6 +1,7 @@
 //! A running service, and the operations that tests use.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Once;
@@ -163,6 +164,25 @@ impl Service {
 
     pub(crate) fn post_json(&self, path: &str, body: &Value) -> RequestBuilder {
         self.post(path).json(body)
+    }
+
+    /// Begins a request of this many bytes. The service is waiting for them.
+    pub(crate) fn begin(&self, path: &str, media: &str, length: usize) -> TcpStream {
+        let address = self.url.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        let timeout = Some(Duration::from_secs(60));
+        stream.set_read_timeout(timeout).unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\
+             Content-Type: {media}\r\nContent-Length: {length}\r\nConnection: close\r\n\
+             Expect: 100-continue\r\n\r\n",
+            self.key
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut waits = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+        stream.read_exact(&mut waits).unwrap();
+        assert_eq!(&waits, b"HTTP/1.1 100 Continue\r\n\r\n");
+        stream
     }
 
     /// Returns the JSON at a path.

@@ -15,15 +15,8 @@ fn shutdown_finishes_open_requests_and_accepts_no_new_ones() {
     let address = service.url.strip_prefix("http://").unwrap().to_owned();
     let body = r#"{"eventTypeKey": "birthday", "keyValue": "ann@example.com", "id": "last"}"#;
     let (first, rest) = body.split_at(10);
-    let mut under_way = TcpStream::connect(&address).unwrap();
-    let head = format!(
-        "POST /api/v1/event HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{first}",
-        service.key,
-        body.len()
-    );
-    under_way.write_all(head.as_bytes()).unwrap();
-    std::thread::sleep(Duration::from_millis(200));
+    let mut under_way = service.begin("/api/v1/event", "application/json", body.len());
+    under_way.write_all(first.as_bytes()).unwrap();
     service.terminate();
     until(|| TcpStream::connect(&address).is_err());
     under_way.write_all(rest.as_bytes()).unwrap();
@@ -39,15 +32,8 @@ fn shutdown_finishes_open_requests_and_accepts_no_new_ones() {
 fn shutdown_does_not_wait_for_a_stuck_client() {
     let app = TestApp::new();
     let mut service = app.serve_with(&["--drain", "1"]);
-    let address = service.url.strip_prefix("http://").unwrap().to_owned();
-    let mut stuck = TcpStream::connect(&address).unwrap();
-    let head = format!(
-        "POST /api/v1/promocodes HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\
-         Content-Type: text/csv\r\nContent-Length: 1000\r\n\r\ncode\n",
-        service.key
-    );
-    stuck.write_all(head.as_bytes()).unwrap();
-    std::thread::sleep(Duration::from_millis(200));
+    let mut stuck = service.begin("/api/v1/promocodes", "text/csv", 1_000);
+    stuck.write_all(b"code\n").unwrap();
     let began = std::time::Instant::now();
     assert_eq!(service.end(), Some(0));
     assert!(began.elapsed() < Duration::from_secs(15));
