@@ -172,10 +172,15 @@ impl Harness {
             Failpoint::UploadBatch | AfterUploadBatch => self.load.import(&mut self.random)?,
             _ => self.load.send(&mut self.random)?,
         };
+        let before = self.app.started_workers()?;
         let mut victim = self.app.start(job, Some(&order))?;
         if delivers {
             // Processes that start later leave the execution to this one.
-            thread::sleep(Duration::from_millis(60));
+            let began = Instant::now();
+            while self.app.started_workers()? == before && victim.ended()?.is_none() {
+                ensure!(began.elapsed() < TIMEOUT, "{:?} does not start", victim.job);
+                thread::sleep(Duration::from_millis(2));
+            }
         }
         let mut others = self.start_some()?;
         let began = Instant::now();

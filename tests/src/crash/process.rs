@@ -1,7 +1,7 @@
 //! The load's processes: each does one job, and its output goes into the ledger.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -75,6 +75,15 @@ impl Installation {
             bail!("{args:?} ended with {}: {stdout}{error}", output.status);
         }
         Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Returns how many workers have reported so far that they have started.
+    pub(crate) fn started_workers(&self) -> Result<usize> {
+        let errors = match fs::read_to_string(&self.errors) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+            errors => errors?,
+        };
+        Ok(errors.matches("press Ctrl-C to stop").count())
     }
 
     /// Starts a process for a job. With `failpoint` it dies there.
