@@ -7,11 +7,6 @@ use promoflow::event::Event;
 use promoflow::store::RunState;
 use promoflow_tests::{CODE_THEN_MAIL, MAIL, PromoflowExt, TestApp, chaos, until};
 
-/// Sleeps long enough for the executor to notice another process's commit.
-fn wait_for_poll() {
-    std::thread::sleep(Duration::from_millis(200));
-}
-
 #[test]
 fn codes_are_claimed_by_expiry_then_upload_order_and_those_without_expiry_last() {
     let (_shop, promoflow) = TestApp::with_codes(0);
@@ -70,16 +65,17 @@ steps:
 fn an_earlier_expiring_code_from_another_process_is_claimed_next() {
     let (app, promoflow) = TestApp::with_codes(20);
     let running = promoflow.start().unwrap();
-    let next = || promoflow.birthday(&running, "ann@example.com");
-    assert_eq!(next().as_deref(), Some("C-0000"));
+    let next = |from| promoflow.birthday(from, "ann@example.com");
+    assert_eq!(next(&running).as_deref(), Some("C-0000"));
     let other = app.open();
+    let waiting = other.start().unwrap();
     other.import_codes("code,expirationDate,discount,type\nSOON,2026-06-10,10,birthday\n");
-    wait_for_poll();
-    assert_eq!(next().as_deref(), Some("SOON"));
-    assert_eq!(next().as_deref(), Some("C-0001"));
+    // The executor notices an event of another process after that process's upload.
+    assert_eq!(next(&waiting).as_deref(), Some("SOON"));
+    assert_eq!(next(&running).as_deref(), Some("C-0001"));
     other.import_codes("code,expirationDate\nC-0015,2026-06-11\n");
-    wait_for_poll();
-    assert_eq!(next().as_deref(), Some("C-0015"));
+    assert_eq!(next(&waiting).as_deref(), Some("C-0015"));
+    assert!(!waiting.is_executor());
     promoflow.assert_audit();
 }
 
@@ -88,7 +84,7 @@ fn a_claim_waits_while_the_last_code_is_only_staged() {
     let app = TestApp::new();
     // Longer than a single wait of a claim.
     let bounds = Bounds {
-        time: Duration::from_millis(1_500),
+        time: Duration::from_secs(3),
         ..Bounds::default()
     };
     let promoflow = app.builder().bounds(bounds).open().unwrap();
@@ -102,7 +98,8 @@ fn a_claim_waits_while_the_last_code_is_only_staged() {
     running.submit(Event::new("spin", "holder"), move |receipt| {
         sender.send(receipt.unwrap()).unwrap();
     });
-    std::thread::sleep(Duration::from_millis(200));
+    // Time to claim the code.
+    std::thread::sleep(Duration::from_secs(1));
     let code = promoflow.birthday(&running, "ann@example.com");
     assert_eq!(
         code.as_deref(),
@@ -110,7 +107,7 @@ fn a_claim_waits_while_the_last_code_is_only_staged() {
         "the claim was answered with `exhausted`"
     );
     assert!(
-        began.elapsed() >= Duration::from_millis(1_400),
+        began.elapsed() >= Duration::from_millis(2_900),
         "no claim waited"
     );
     let holder = receiver.recv().unwrap().runs[0];
