@@ -67,7 +67,8 @@ enum Task {
     /// Prints a table, writes target/bench/report.json and audits the databases of the
     /// measurements. Groups that are measured alone replace their own figures in the report.
     Bench {
-        /// Groups to measure: durable, latency, blocks, import, start, serve, growth, build
+        /// Groups to measure: durable, latency, blocks, import, start, serve, smtp, growth,
+        /// build
         /// [default: all but build, which compiles everything in a temporary folder]
         #[arg(value_name = "GROUP")]
         groups: Vec<String>,
@@ -153,6 +154,9 @@ fn demo(args: &[OsString]) -> Result<()> {
 }
 
 fn bench(groups: &[String]) -> Result<()> {
+    if groups.is_empty() || groups.iter().any(|group| group == "smtp") {
+        test_tools::ensure_postfix()?;
+    }
     // `cargo bench` uses the release profile by itself.
     let mut args = vec!["--bench", "figures", "--"];
     args.extend(groups.iter().map(String::as_str));

@@ -29,3 +29,28 @@ pub(crate) fn ensure() -> Result<()> {
     cargo::succeed(&mut pip).context("cannot install the test tools from PyPI")?;
     Ok(fs::write(&installed, text)?)
 }
+
+/// Unpacks Debian's package of Postfix in `target/test-tools/postfix` if it is missing, for its
+/// programs `smtp-sink` and `smtp-source`. Nothing is installed and no service starts.
+pub(crate) fn ensure_postfix() -> Result<()> {
+    let tools = cargo::target_dir()?.join("test-tools");
+    let folder = tools.join("postfix");
+    if folder.join("usr/sbin/smtp-sink").exists() {
+        return Ok(());
+    }
+    eprintln!("xtask: unpacking Debian's package postfix for the mail benchmark");
+    let download = tools.join("postfix-package");
+    fs::create_dir_all(&download)?;
+    let mut apt = Command::new("apt-get");
+    apt.args(["--quiet", "download", "postfix"]);
+    cargo::succeed(apt.current_dir(&download))
+        .context("cannot download the package postfix; on another system measure other groups")?;
+    let package = fs::read_dir(&download)?
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .context("apt-get downloaded no package")?;
+    let mut unpack = Command::new("dpkg");
+    unpack.arg("--extract").args([&package, &folder]);
+    cargo::succeed(&mut unpack).context("cannot unpack the package postfix")
+}

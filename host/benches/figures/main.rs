@@ -19,6 +19,7 @@ mod latency;
 mod profile;
 mod report;
 mod serve;
+mod smtp;
 mod start;
 
 use std::env;
@@ -38,13 +39,14 @@ type Group = (&'static str, fn(&mut Report) -> Result<()>);
 /// The group that is measured only if it is named.
 const ON_REQUEST: &str = "build";
 
-const GROUPS: [Group; 8] = [
+const GROUPS: [Group; 9] = [
     ("durable", durable::measure),
     ("latency", latency::measure),
     ("blocks", blocks::measure),
     ("import", import::measure),
     ("start", start::measure),
     ("serve", serve::measure),
+    ("smtp", smtp::measure),
     ("growth", growth::measure),
     (ON_REQUEST, build::measure),
 ];
