@@ -8,6 +8,7 @@ use super::{
 };
 use promoflow_model::clock::{Clock, Timestamp};
 use promoflow_model::pool::{CodeGroup, Filter};
+use promoflow_store::rules::retirement::{self, RetirementChange, StoredCode};
 use promoflow_store::{
     AvailableCode, CodeRow, DeliveryId, LeaseStore, Leased, PoolCount, PoolStore, Position,
     RetireResult, ReusableClaim, RunId, UsedBy,
@@ -257,43 +258,42 @@ pub(super) fn retire(
     let mut done = RetireResult::default();
     for code in codes {
         let found = connection
-            .prepare_cached("SELECT code_group, expires_at, id, retired FROM code WHERE code = ?1")?
+            .prepare_cached(
+                "SELECT code_group, expires_at, id, retired,
+                        EXISTS (SELECT 1 FROM available_code AS available
+                                WHERE available.code_group = code.code_group
+                                    AND available.expires_at = code.expires_at
+                                    AND available.code_id = code.id)
+                 FROM code WHERE code = ?1",
+            )?
             .query_row([code], |row| {
                 let position = Position {
                     expires: Timestamp(row.get(1)?),
                     id: row.get(2)?,
                 };
-                Ok((row.get::<_, i64>(0)?, position, row.get::<_, bool>(3)?))
+                let stored = StoredCode {
+                    is_retired: row.get(3)?,
+                    is_available: row.get(4)?,
+                };
+                Ok((row.get::<_, i64>(0)?, position, stored))
             })
             .optional()?;
-        let Some((code_group, position, retired)) = found else {
+        let Some((code_group, position, stored)) = found else {
             done.unknown.push(code.clone());
             continue;
         };
-        if retired == retire && retire {
-            continue;
-        }
-        if retire {
-            if !take_available(connection, code_group, position)? {
+        match retirement::change(stored, retire) {
+            RetirementChange::Nothing => continue,
+            RetirementChange::AlreadyUsed => {
                 done.already_used.push(code.clone());
                 continue;
             }
-        } else if retired {
-            add_available(connection, code_group, position, code)?;
-        } else {
-            let is_available: bool = connection
-                .prepare_cached(
-                    "SELECT EXISTS (SELECT 1 FROM available_code
-                                    WHERE code_group = ?1 AND expires_at = ?2 AND code_id = ?3)",
-                )?
-                .query_row(
-                    params![code_group, position.expires.0, position.id],
-                    |row| row.get(0),
-                )?;
-            if !is_available {
-                done.already_used.push(code.clone());
+            RetirementChange::Retire => {
+                take_available(connection, code_group, position)?;
             }
-            continue;
+            RetirementChange::Reinstate => {
+                add_available(connection, code_group, position, code)?;
+            }
         }
         connection
             .prepare_cached("UPDATE code SET retired = ?2 WHERE code = ?1")?

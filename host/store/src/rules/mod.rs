@@ -11,6 +11,7 @@
 //! | [`batch`] | how units are committed if their batch cannot be |
 //! | [`deliveries`] | how a staged delivery begins |
 //! | [`release`] | whether a code may return to the pool |
+//! | [`retirement`] | what retiring or reinstating does to a code |
 //! | [`reuse`] | whether a contact's code may be reused, and what is recorded |
 //! | [`runs`] | what a segment does to its run |
 //! | [`starts`] | whether an event may start a workflow, and which runs it stops |
@@ -23,6 +24,7 @@ pub mod attempts;
 pub mod batch;
 pub mod deliveries;
 pub mod release;
+pub mod retirement;
 pub mod reuse;
 pub mod runs;
 pub mod starts;
