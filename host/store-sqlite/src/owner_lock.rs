@@ -64,7 +64,7 @@ impl Drop for OwnerLock {
     }
 }
 
-/// Tells which owners are gone, each looked up once.
+/// The owners of things in a database, each looked up once.
 pub(super) struct Owners<'d> {
     database: &'d Path,
     are_gone: HashMap<String, bool>,
@@ -110,11 +110,13 @@ pub(super) fn remove_abandoned(database: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns true if the owner with this file has ended, and removes the file.
+/// Returns true if the owner with this file has ended, and removes the file. A file of another user
+/// cannot be opened, so its owner counts as running.
 fn remove_if_gone(path: &Path) -> Result<bool, StoreError> {
     let file = match File::options().read(true).write(true).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(false),
         Err(error) => return Err(io_error("open", path, &error)),
     };
     match file.try_lock() {

@@ -105,18 +105,8 @@ fn other_repeated_posts_are_done_once() {
 fn a_concurrent_repetition_is_told_to_retry_later() {
     let app = TestApp::new();
     let service = app.serve();
-    let address = service.url.strip_prefix("http://").unwrap();
-    let mut slow = TcpStream::connect(address).unwrap();
     let body = "code\nSLOW-1\n";
-    let head = format!(
-        "POST /api/v1/promocodes HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\
-         Content-Type: text/csv\r\nIdempotency-Key: u-1\r\nConnection: close\r\n\
-         Content-Length: {}\r\n\r\n",
-        service.key,
-        body.len()
-    );
-    slow.write_all(head.as_bytes()).unwrap();
-    until(|| service.at("/api/v1/uploads")[0]["state"] == "running");
+    let mut slow = begin_upload(&service, body);
     let meanwhile = upload(&service, "text/csv", body);
     assert!(meanwhile.headers().contains_key("retry-after"));
     problem(meanwhile, 409, "idempotency-conflict");
@@ -126,6 +116,61 @@ fn a_concurrent_repetition_is_told_to_retry_later() {
     assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
     let again = upload(&service, "text/csv", body);
     assert_eq!(again.headers()["idempotent-replayed"], "true");
+    assert_eq!(ok(again)["inserted"], 1);
+}
+
+/// Begins an upload of `body` under the key `u-1`, and sends none of it.
+fn begin_upload(service: &Service, body: &str) -> TcpStream {
+    let address = service.url.strip_prefix("http://").unwrap();
+    let mut slow = TcpStream::connect(address).unwrap();
+    let head = format!(
+        "POST /api/v1/promocodes HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: text/csv\r\nIdempotency-Key: u-1\r\nConnection: close\r\n\
+         Content-Length: {}\r\n\r\n",
+        service.key,
+        body.len()
+    );
+    slow.write_all(head.as_bytes()).unwrap();
+    until(|| service.at("/api/v1/uploads")[0]["state"] == "running");
+    slow
+}
+
+#[test]
+fn a_second_service_leaves_requests_in_progress_alone() {
+    let app = TestApp::new();
+    let service = app.serve();
+    let body = "code\nSLOW-1\n";
+    let mut slow = begin_upload(&service, body);
+    let mut second = app.serve();
+    second.key = service.key.clone();
+    assert_eq!(second.at("/api/v1/uploads")[0]["state"], "running");
+    problem(
+        upload(&second, "text/csv", body),
+        409,
+        "idempotency-conflict",
+    );
+    slow.write_all(body.as_bytes()).unwrap();
+    let mut reply = String::new();
+    slow.read_to_string(&mut reply).unwrap();
+    assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
+    let again = upload(&second, "text/csv", body);
+    assert_eq!(again.headers()["idempotent-replayed"], "true");
+    assert_eq!(second.at("/api/v1/uploads")[0]["state"], "completed");
+}
+
+#[test]
+fn a_killed_service_keeps_no_key_and_no_upload() {
+    let app = TestApp::new();
+    let service = app.serve();
+    let body = "code\nSLOW-1\n";
+    let _slow = begin_upload(&service, body);
+    let key = service.key.clone();
+    drop(service);
+    let mut service = app.serve();
+    service.key = key;
+    assert_eq!(service.at("/api/v1/uploads")[0]["state"], "interrupted");
+    let again = upload(&service, "text/csv", body);
+    assert!(!again.headers().contains_key("idempotent-replayed"));
     assert_eq!(ok(again)["inserted"], 1);
 }
 

@@ -271,7 +271,10 @@ impl UploadStore for SqliteStore {
             delete_abandoned_slices(connection, at)?;
             upload_history::mark_all_interrupted(connection, &mut owners, at)
         })?;
-        Ok(owner_lock::remove_abandoned(&self.path)?)
+        if let Err(error) = owner_lock::remove_abandoned(&self.path) {
+            tracing::warn!("files of processes that have ended are left over: {error}");
+        }
+        Ok(())
     }
 
     fn mark_upload_interrupted(&self, id: UploadId, at: Timestamp) -> StoreResult<()> {
