@@ -2,7 +2,7 @@
 //!
 //! The committing thread only queues what a commit contained. A thread for each observer works out
 //! what it means and calls the observer, so that neither a slow nor a panicking one delays or stops
-//! anything else.
+//! anything else. A commit whose result is unknown is not observed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
