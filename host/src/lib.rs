@@ -6,7 +6,7 @@
 //! point of this crate:
 //!
 //! ```
-//! # fn main() -> anyhow::Result<()> {
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
 //! use promoflow::{Promoflow, event::Event, message::Folder};
 //!
@@ -76,20 +76,24 @@ pub use promoflow_installation::{
 /// The HTTP service.
 #[cfg(feature = "server")]
 pub mod api {
-    pub use promoflow_server::{Limits, Options, Tls, check, document, probe, serve};
+    pub use promoflow_server::{
+        Limits, Options, ProbeError, ServeError, Tls, check, document, probe, serve,
+    };
 }
 
 /// WebAssembly components in sandboxes, and what they say of themselves.
 pub mod block {
     pub use promoflow_block_host::{
         BlockLibrary, Bounds, CompileLimits, Compiler, Grants, Interface, LibraryBlock,
-        RejectedBlock, compile_if_asked,
+        LibraryError, RejectedBlock, compile_if_asked,
     };
     pub use promoflow_model::block::*;
 }
 
 /// Channels: how messages leave the host.
 pub mod channel {
+    #[cfg(any(feature = "http-channel", feature = "smtp"))]
+    pub use promoflow_channels::ChannelError;
     #[cfg(feature = "http-channel")]
     pub use promoflow_channels::Http;
     pub use promoflow_channels::{
@@ -102,9 +106,9 @@ pub mod channel {
 /// The configuration file.
 pub mod config {
     pub use promoflow_config::{
-        ChannelConfig, Config, HttpConfig, LogConfig, LogFormat, LogLevel, MaildirConfig, Rate,
-        Secret, Security, ServeConfig, SmtpConfig, TraceConfig, Transport, UnsubscribeConfig,
-        WebhookConfig,
+        ChannelConfig, Config, ConfigError, HttpConfig, LogConfig, LogFormat, LogLevel,
+        MaildirConfig, Rate, Secret, SecretError, Security, ServeConfig, SmtpConfig, TraceConfig,
+        Transport, UnsubscribeConfig, WebhookConfig,
     };
 }
 

@@ -105,7 +105,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
 struct Service {
     address: SocketAddr,
     key: String,
-    thread: JoinHandle<Result<()>>,
+    thread: JoinHandle<Result<(), api::ServeError>>,
 }
 
 impl Service {
@@ -142,6 +142,6 @@ impl Service {
         nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM)?;
         let ended = self.thread.join();
         ensure!(ended.is_ok(), "the service panicked");
-        ended.unwrap_or(Ok(()))
+        Ok(ended.unwrap_or(Ok(()))?)
     }
 }

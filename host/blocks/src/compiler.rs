@@ -90,6 +90,7 @@ impl Compiler {
 
 /// The reason why a component was not compiled.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CompileError {
     /// The compilation took too long.
     #[error(

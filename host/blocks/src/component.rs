@@ -30,6 +30,7 @@ pub const MAX_COMPONENT_BYTES: usize = 32 << 20;
 
 /// The reason why a component is not a valid block.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum BlockError {
     /// The component is malformed, too large or too complex.
     #[error(transparent)]

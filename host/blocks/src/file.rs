@@ -1,20 +1,23 @@
 //! Reads component files.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
-
+use super::LibraryError;
 use super::component::MAX_COMPONENT_BYTES;
 
 /// Reads a regular file or a link to one, up to the maximum size of a component.
-pub(super) fn read_component(file: &Path) -> Result<Vec<u8>> {
-    let cannot = || format!("cannot read the block {}", file.display());
+pub(super) fn read_component(file: &Path) -> Result<Vec<u8>, LibraryError> {
+    let unreadable = |source: io::Error| LibraryError::Unreadable {
+        what: "block",
+        path: file.to_owned(),
+        source,
+    };
     // Check before opening: opening a device may have side effects.
-    check(file, &fs::metadata(file).with_context(cannot)?)?;
-    let opened = open(file).with_context(cannot)?;
-    let metadata = opened.metadata().with_context(cannot)?;
+    check(file, &fs::metadata(file).map_err(unreadable)?)?;
+    let opened = open(file).map_err(unreadable)?;
+    let metadata = opened.metadata().map_err(unreadable)?;
     check(file, &metadata)?;
     let size = usize::try_from(metadata.len()).unwrap_or_default();
     let mut bytes = Vec::with_capacity(size.saturating_add(1));
@@ -22,32 +25,30 @@ pub(super) fn read_component(file: &Path) -> Result<Vec<u8>> {
     opened
         .take(MAX_COMPONENT_BYTES as u64 + 1)
         .read_to_end(&mut bytes)
-        .with_context(cannot)?;
+        .map_err(unreadable)?;
     check_size(file, bytes.len() as u64)?;
     Ok(bytes)
 }
 
-fn check(file: &Path, metadata: &fs::Metadata) -> Result<()> {
-    ensure!(
-        metadata.is_file(),
-        "{} is not a regular file",
-        file.display()
-    );
+fn check(file: &Path, metadata: &fs::Metadata) -> Result<(), LibraryError> {
+    if !metadata.is_file() {
+        return Err(LibraryError::NotAFile(file.to_owned()));
+    }
     check_size(file, metadata.len())
 }
 
-fn check_size(file: &Path, size: u64) -> Result<()> {
-    if size > MAX_COMPONENT_BYTES as u64 {
-        bail!(
-            "{} has at least {size} bytes; expected at most {MAX_COMPONENT_BYTES}",
-            file.display()
-        );
+fn check_size(file: &Path, size: u64) -> Result<(), LibraryError> {
+    match size > MAX_COMPONENT_BYTES as u64 {
+        true => Err(LibraryError::TooLarge {
+            file: file.to_owned(),
+            size,
+        }),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 /// Opens without blocking: the file may have been replaced by a pipe since the check.
-fn open(file: &Path) -> std::io::Result<File> {
+fn open(file: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     #[cfg(unix)]
@@ -63,10 +64,8 @@ mod tests {
     use super::*;
 
     fn refused(file: &Path) -> String {
-        format!(
-            "{:#}",
-            read_component(file).expect_err("the file is rejected")
-        )
+        let error = read_component(file).expect_err("the file is rejected");
+        error.to_string()
     }
 
     #[test]

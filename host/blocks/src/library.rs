@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
-
+use super::LibraryError;
 use super::component::Block;
 use super::file::read_component;
 use super::sandbox::{Grants, SandboxPool};
-use promoflow_document::sanitize_line;
+use promoflow_document::{sanitize_line, with_causes};
 use promoflow_model::block::Description;
 
 /// The components that come with the host, by file name.
@@ -56,12 +56,15 @@ pub struct RejectedBlock {
 
 impl BlockLibrary {
     /// Returns the standard blocks.
-    pub fn standard(sandboxes: &Arc<SandboxPool>) -> Result<BlockLibrary> {
+    pub fn standard(sandboxes: &Arc<SandboxPool>) -> Result<BlockLibrary, LibraryError> {
         let mut library = BlockLibrary::default();
         for (name, bytes) in STANDARD_BLOCKS {
             library
                 .add(sandboxes, bytes, &Grants::all())
-                .with_context(|| format!("the standard block `{name}`"))?;
+                .map_err(|source| LibraryError::Standard {
+                    name,
+                    source: Box::new(source),
+                })?;
         }
         Ok(library)
     }
@@ -73,13 +76,17 @@ impl BlockLibrary {
         sandboxes: &Arc<SandboxPool>,
         folder: &Path,
         grants: &Grants,
-    ) -> Result<()> {
-        let cannot = || format!("cannot read the block folder {}", folder.display());
+    ) -> Result<(), LibraryError> {
+        let unreadable = |source: io::Error| LibraryError::Unreadable {
+            what: "block folder",
+            path: folder.to_owned(),
+            source,
+        };
         let mut files = fs::read_dir(folder)
-            .with_context(cannot)?
+            .map_err(unreadable)?
             .map(|entry| entry.map(|entry| entry.path()))
             .collect::<Result<Vec<_>, _>>()
-            .with_context(cannot)?;
+            .map_err(unreadable)?;
         files.retain(|file| {
             file.extension()
                 .is_some_and(|extension| extension == "wasm")
@@ -87,7 +94,7 @@ impl BlockLibrary {
         files.sort();
         for file in files {
             if let Err(error) = self.add_file(sandboxes, &file, grants) {
-                let why = sanitize_line(&format!("{error:#}"));
+                let why = sanitize_line(&with_causes(&error));
                 tracing::error!("cannot load a block: {why}");
                 self.rejected.push(RejectedBlock { file, why });
             }
@@ -101,10 +108,13 @@ impl BlockLibrary {
         sandboxes: &Arc<SandboxPool>,
         file: &Path,
         grants: &Grants,
-    ) -> Result<String> {
+    ) -> Result<String, LibraryError> {
         let bytes = read_component(file)?;
         self.add(sandboxes, &bytes, grants)
-            .with_context(|| file.display().to_string())
+            .map_err(|source| LibraryError::File {
+                file: file.to_owned(),
+                source: Box::new(source),
+            })
     }
 
     /// Adds a component and returns its name.
@@ -113,7 +123,7 @@ impl BlockLibrary {
         sandboxes: &Arc<SandboxPool>,
         bytes: &[u8],
         grants: &Grants,
-    ) -> Result<String> {
+    ) -> Result<String, LibraryError> {
         let block = Block::load(sandboxes, bytes, grants)?;
         let description = block.describe()?;
         let name = description.name.clone();
@@ -126,7 +136,7 @@ impl BlockLibrary {
                 self.blocks.remove(&name);
                 self.ambiguous.insert(name.clone());
             }
-            bail!("two blocks are named `{name}`; rename or remove one");
+            return Err(LibraryError::Ambiguous(name));
         }
         let block = LibraryBlock {
             block: Arc::new(block),

@@ -1,5 +1,6 @@
 //! The sandboxes: one engine with its limits, and the timer that interrupts endless loops.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -10,6 +11,7 @@ use wasmtime::{
     StoreLimits, StoreLimitsBuilder,
 };
 
+use super::SandboxError;
 use super::compiler::{Compiler, ComponentCache};
 use super::types::HostFunctions;
 
@@ -133,7 +135,7 @@ impl SandboxPool {
     /// Creates an engine with these limits that compiles in this process. `cache` is the folder for
     /// compiled code; `None` uses the user's cache folder. Only the host may write to it, because
     /// code from it runs in this process.
-    pub fn new(bounds: Bounds, cache: Option<PathBuf>) -> wasmtime::Result<Arc<SandboxPool>> {
+    pub fn new(bounds: Bounds, cache: Option<PathBuf>) -> Result<Arc<SandboxPool>, SandboxError> {
         SandboxPool::with_compiler(bounds, cache, Compiler::in_process())
     }
 
@@ -142,9 +144,9 @@ impl SandboxPool {
         bounds: Bounds,
         cache: Option<PathBuf>,
         compiler: Compiler,
-    ) -> wasmtime::Result<Arc<SandboxPool>> {
+    ) -> Result<Arc<SandboxPool>, SandboxError> {
         if let Some(folder) = &cache {
-            super::cache::check_folder(folder).map_err(wasmtime::Error::msg)?;
+            super::cache::check_folder(folder).map_err(SandboxError::CacheFolder)?;
         }
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(SANDBOXES)
@@ -165,14 +167,15 @@ impl SandboxPool {
         config
             .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
             .cache(cache);
-        let engine = Engine::new(&config)?;
+        let engine =
+            Engine::new(&config).map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
         let sandboxes = Arc::new(SandboxPool {
             engine,
             bounds,
             component_cache: ComponentCache::new(compiler, folder),
             available: Semaphore::new(SANDBOXES as usize),
         });
-        tick(Arc::downgrade(&sandboxes))?;
+        tick(Arc::downgrade(&sandboxes)).map_err(SandboxError::Thread)?;
         Ok(sandboxes)
     }
 
@@ -227,7 +230,7 @@ pub(super) fn open_cache(folder: Option<PathBuf>) -> Option<Cache> {
 }
 
 /// Starts the timer thread, which ends with the sandboxes.
-fn tick(sandboxes: Weak<SandboxPool>) -> wasmtime::Result<()> {
+fn tick(sandboxes: Weak<SandboxPool>) -> io::Result<()> {
     thread::Builder::new()
         .name("block-ticks".into())
         .spawn(move || {

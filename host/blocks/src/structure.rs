@@ -36,6 +36,7 @@ const MAX_TABLE_ELEMENTS: u64 = 1_000_000;
 
 /// The reason why a component's structure is rejected.
 #[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StructureError {
     /// The component is too large.
     #[error("the component has {found} bytes; expected at most {MAX_COMPONENT_BYTES}")]

@@ -24,6 +24,8 @@
 mod console;
 #[cfg(feature = "smtp")]
 mod dir_sync;
+#[cfg(any(feature = "http", feature = "smtp"))]
+mod error;
 #[cfg(feature = "http")]
 mod http;
 mod limits;
@@ -38,6 +40,8 @@ mod outbound;
 mod smtp;
 
 pub use console::Console;
+#[cfg(any(feature = "http", feature = "smtp"))]
+pub use error::ChannelError;
 #[cfg(feature = "http")]
 pub use http::Http;
 pub use limits::{Limits, RateLimited};

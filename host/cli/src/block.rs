@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::Subcommand;
 use promoflow_api_model::Block;
 use promoflow_block_host::{BlockLibrary, Grants, LibraryBlock};
+use promoflow_document::with_causes;
 use promoflow_model::block::{Argument, Description, Kind, Payload, PayloadType};
 
 use super::args::IgnoredArgs;
@@ -95,7 +96,7 @@ fn load(context: &CliContext, library: &mut BlockLibrary, file: &str) -> Result<
     }
     library
         .add_file(&context.sandboxes()?, file.as_ref(), &Grants::all())
-        .map_err(|error| CliError::invalid_input(format_args!("{error:#}")))
+        .map_err(|error| CliError::invalid_input(with_causes(&error)))
 }
 
 fn imports(block: &LibraryBlock) -> Vec<&'static str> {

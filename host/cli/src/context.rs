@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use promoflow_block_host::{BlockLibrary, Bounds, Compiler, Grants, SandboxPool};
 use promoflow_config::{Config, LogFormat, LogLevel};
+use promoflow_document::with_causes;
 use promoflow_installation::{Builder, Promoflow};
 use promoflow_model::database::Database;
 
@@ -223,7 +224,7 @@ impl CliContext {
     fn with_trace_endpoint(&self, builder: Builder) -> Result<Builder, CliError> {
         match &self.globals.trace_endpoint {
             Some(endpoint) => builder.trace_endpoint(endpoint).map_err(|error| {
-                CliError::invalid_input(format_args!("--trace-endpoint: {error:#}"))
+                CliError::invalid_input(format_args!("--trace-endpoint: {error}"))
             }),
             None => Ok(builder),
         }
@@ -291,11 +292,12 @@ impl CliContext {
     /// Returns the blocks that workflows may place; needs no database.
     pub(super) fn library(&self) -> Result<BlockLibrary, CliError> {
         let sandboxes = self.sandboxes()?;
-        let mut library = BlockLibrary::standard(&sandboxes)?;
+        let mut library = BlockLibrary::standard(&sandboxes)
+            .map_err(|error| CliError::failed(with_causes(&error)))?;
         for folder in self.blocks()? {
             library
                 .add_folder(&sandboxes, folder, &Grants::all())
-                .map_err(|error| CliError::invalid_input(format_args!("{error:#}")))?;
+                .map_err(|error| CliError::invalid_input(with_causes(&error)))?;
         }
         Ok(library)
     }
@@ -306,7 +308,8 @@ impl CliContext {
         let compiler = Compiler::this_program();
         SandboxPool::with_compiler(Bounds::default(), cache, compiler).map_err(|error| {
             CliError::failed(format_args!(
-                "cannot create sandboxes for blocks: {error:#}"
+                "cannot create sandboxes for blocks: {}",
+                with_causes(&error)
             ))
         })
     }
@@ -375,12 +378,12 @@ impl From<Level> for LogLevel {
 
 /// Reads the secrets that a configuration file names.
 fn resolve_secrets(builder: Builder, file: &Path) -> Result<Builder, CliError> {
-    let refused = |error| CliError::invalid_input(format_args!("{}: {error:#}", file.display()));
+    let refused = |error| CliError::invalid_input(format_args!("{}: {error}", file.display()));
     builder.resolve_secrets().map_err(refused)
 }
 
 fn read_config(file: &Path) -> Result<Config, CliError> {
-    Config::read(file).map_err(|error| CliError::invalid_input(format_args!("{error:#}")))
+    Config::read(file).map_err(|error| CliError::invalid_input(with_causes(&error)))
 }
 
 /// Checks that each folder of blocks exists.

@@ -4,7 +4,8 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use promoflow_document::Diagnostic;
+use promoflow_document::{Diagnostic, with_causes};
+use promoflow_server::ServeError;
 use promoflow_store::StoreError;
 
 use super::output;
@@ -87,31 +88,30 @@ impl CliError {
     }
 }
 
-impl From<anyhow::Error> for CliError {
-    fn from(error: anyhow::Error) -> CliError {
-        let is_invalid_event = error.chain().any(|cause| {
-            matches!(
-                promoflow_installation::store_error(cause),
-                Some(StoreError::Open(_) | StoreError::Outdated { .. })
-            )
-        });
-        let message = format!("{error:#}");
-        match is_invalid_event {
-            true => CliError::invalid_input(message),
-            false => CliError::failed(message),
-        }
-    }
-}
-
 impl From<promoflow_installation::Error> for CliError {
     fn from(error: promoflow_installation::Error) -> CliError {
-        anyhow::Error::from(error).into()
+        match error {
+            promoflow_installation::Error::Store(error) => error.into(),
+            error => CliError::failed(error),
+        }
     }
 }
 
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> CliError {
-        anyhow::Error::from(error).into()
+        match error {
+            StoreError::Open(_) | StoreError::Outdated { .. } => CliError::invalid_input(error),
+            error => CliError::failed(error),
+        }
+    }
+}
+
+impl From<ServeError> for CliError {
+    fn from(error: ServeError) -> CliError {
+        match error {
+            ServeError::Installation(error) => error.into(),
+            error => CliError::failed(with_causes(&error)),
+        }
     }
 }
 

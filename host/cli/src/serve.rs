@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use promoflow_config::{MAX_SECONDS, ServeConfig};
+use promoflow_document::with_causes;
 use promoflow_server as api;
 use promoflow_server::{Limits, Options, Tls};
 use serde_json::json;
@@ -241,7 +242,7 @@ pub(super) fn check(file: &ServeConfig) -> Result<(), CliError> {
         probe: false,
     };
     let options = nothing.merge(file.clone())?;
-    api::check(&options).map_err(|error| CliError::invalid_input(format_args!("{error:#}")))
+    api::check(&options).map_err(|error| CliError::invalid_input(with_causes(&error)))
 }
 
 /// Prints the settings that the service would start with.
@@ -252,7 +253,7 @@ fn print_check(
     out: &mut Out,
 ) -> CommandResult {
     let database = context.check()?;
-    api::check(options).map_err(|error| CliError::invalid_input(format_args!("{error:#}")))?;
+    api::check(options).map_err(|error| CliError::invalid_input(with_causes(&error)))?;
     let (limits, url) = (&options.limits, format!("{scheme}://{}", options.listen));
     if out.is_json() {
         out.json(&json!({
@@ -278,7 +279,7 @@ fn print_check(
 
 /// Prints whether the service is ready.
 fn print_probe(options: &Options, out: &mut Out) -> CommandResult {
-    let url = api::probe(options).map_err(|error| CliError::failed(format_args!("{error:#}")))?;
+    let url = api::probe(options).map_err(|error| CliError::failed(with_causes(&error)))?;
     if out.is_json() {
         out.json(&json!({ "ready": true, "url": url }))?;
     } else {

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::error::Result;
 use super::toml_reader::Table;
 use super::webhook::{self, WebhookConfig};
 use promoflow_model::alert::{Kind, Rule};
@@ -49,11 +50,7 @@ fn default_kind() -> Kind {
 }
 
 /// Reads a rule; `before` are the rules above it in the file, `webhooks` the ones it may name.
-pub(super) fn read(
-    table: Table<'_>,
-    before: &[Rule],
-    webhooks: &[WebhookConfig],
-) -> anyhow::Result<Rule> {
+pub(super) fn read(table: Table<'_>, before: &[Rule], webhooks: &[WebhookConfig]) -> Result<Rule> {
     let (source, at) = (table.source, table.at.clone());
     let raw: RawAlert = table.into()?;
     rule(raw, before)

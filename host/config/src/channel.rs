@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::error::Result;
 use super::http::RequestKind;
 use super::toml_reader::Table;
 use super::{HttpConfig, SmtpConfig};
@@ -45,7 +46,7 @@ pub struct MaildirConfig {
 const TYPES: [&str; 4] = ["smtp", "http", "maildir", "console"];
 
 impl ChannelConfig {
-    pub(super) fn read(mut table: Table<'_>) -> anyhow::Result<ChannelConfig> {
+    pub(super) fn read(mut table: Table<'_>) -> Result<ChannelConfig> {
         let kind: Option<Spanned<String>> = table.take("type")?;
         let Some(kind) = kind else {
             let message = format_args!("missing `type`; expected one of {}", TYPES.join(", "));

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::Secret;
+use super::error::Result;
 use super::request_body::{JsonTemplate, RequestBody, form};
 use super::response_rule::ResponseRule;
 use super::template::ConfigTemplate;
@@ -162,7 +163,7 @@ const KEYS: [&str; 16] = [
 const WEBHOOK_KEY_COUNT: usize = 12;
 
 impl HttpConfig {
-    pub(super) fn read(mut table: Table<'_>, kind: RequestKind) -> anyhow::Result<HttpConfig> {
+    pub(super) fn read(mut table: Table<'_>, kind: RequestKind) -> Result<HttpConfig> {
         let (keys, values) = match kind {
             RequestKind::Deliveries => (&KEYS[..], &DELIVERY_VARIABLES[..]),
             RequestKind::Events => (&KEYS[..WEBHOOK_KEY_COUNT], &EVENT_VARIABLES[..]),
@@ -232,10 +233,7 @@ impl HttpConfig {
     }
 }
 
-fn takes(
-    source: Source<'_>,
-    names: &Spanned<Vec<Spanned<String>>>,
-) -> anyhow::Result<Vec<ChannelKind>> {
+fn takes(source: Source<'_>, names: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<ChannelKind>> {
     if names.get_ref().is_empty() {
         let message = format_args!(
             "expected at least one of {}",
@@ -256,7 +254,7 @@ fn secrets(
     source: Source<'_>,
     table: Option<Table<'_>>,
     values: &[&str],
-) -> anyhow::Result<Vec<(String, Secret)>> {
+) -> Result<Vec<(String, Secret)>> {
     let entries = table.map_or_else(Vec::new, Table::into_entries).into_iter();
     let secrets = entries.map(|(name, value)| {
         let at = value.span();
@@ -280,7 +278,7 @@ fn secrets(
     secrets.collect()
 }
 
-fn body(table: &mut Table<'_>, variables: &[&str]) -> anyhow::Result<RequestBody> {
+fn body(table: &mut Table<'_>, variables: &[&str]) -> Result<RequestBody> {
     let source = table.source;
     Ok(
         match (table.take_value("json"), table.take_table("form")?) {
@@ -300,7 +298,7 @@ fn headers(
     source: Source<'_>,
     table: Option<Table<'_>>,
     variables: &[&str],
-) -> anyhow::Result<Vec<(HeaderName, ConfigTemplate)>> {
+) -> Result<Vec<(HeaderName, ConfigTemplate)>> {
     let entries = table.map_or_else(Vec::new, Table::into_entries).into_iter();
     let headers = entries.map(|(name, value)| {
         let name = header_name(source, value.span(), &name)?;
@@ -311,11 +309,7 @@ fn headers(
 }
 
 /// Parses the name of a header that the host does not set itself.
-pub(super) fn header_name(
-    source: Source<'_>,
-    at: Range<usize>,
-    name: &str,
-) -> anyhow::Result<HeaderName> {
+pub(super) fn header_name(source: Source<'_>, at: Range<usize>, name: &str) -> Result<HeaderName> {
     let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
         source.error_at(
             at.clone(),

@@ -19,6 +19,7 @@
 mod alert;
 mod bounded;
 mod channel;
+mod error;
 mod http;
 mod rate;
 mod request_body;
@@ -37,10 +38,9 @@ mod webhook;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-
 pub use bounded::read_bounded;
 pub use channel::{ChannelConfig, MaildirConfig, Transport};
+pub use error::{ConfigError, SecretError};
 pub use http::template_variables;
 pub use http::{HttpConfig, Method};
 pub use rate::{ParseRateError, Rate};
@@ -104,7 +104,7 @@ const KEYS: [&str; 10] = [
 
 impl Config {
     /// Parses a configuration; `name` appears in errors.
-    pub fn parse(name: &str, text: &str) -> anyhow::Result<Config> {
+    pub fn parse(name: &str, text: &str) -> Result<Config, ConfigError> {
         let mut file = Source { name, text }.table()?;
         file.reject_unknown(&KEYS)?;
         let channels = file.take_tables("channel")?.into_iter();
@@ -136,10 +136,13 @@ impl Config {
     }
 
     /// Reads a configuration file.
-    pub fn read(path: &Path) -> anyhow::Result<Config> {
+    pub fn read(path: &Path) -> Result<Config, ConfigError> {
         let name = path.display().to_string();
         let text =
-            bounded::read_text(path, MAX_BYTES).with_context(|| format!("cannot read {name}"))?;
+            bounded::read_text(path, MAX_BYTES).map_err(|source| ConfigError::Unreadable {
+                file: path.to_owned(),
+                source,
+            })?;
         Config::parse(&name, &text)
     }
 }

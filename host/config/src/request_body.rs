@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::error::Result;
 use super::template::ConfigTemplate;
 use super::toml_reader::{Source, Table, in_order, scalar};
 
@@ -40,7 +41,7 @@ impl JsonTemplate {
         source: Source<'_>,
         value: Spanned<DeValue<'_>>,
         variables: &[&str],
-    ) -> anyhow::Result<JsonTemplate> {
+    ) -> Result<JsonTemplate> {
         let at = value.span();
         Ok(match value.into_inner() {
             DeValue::String(text) => {
@@ -59,7 +60,7 @@ impl JsonTemplate {
                     .map(|(name, value)| {
                         Ok((name, JsonTemplate::compile(source, value, variables)?))
                     })
-                    .collect::<anyhow::Result<_>>()?,
+                    .collect::<Result<_>>()?,
             ),
             plain => JsonTemplate::Scalar(scalar(source, Spanned::new(at, plain))?),
         })
@@ -101,10 +102,7 @@ impl JsonTemplate {
 }
 
 /// Compiles the fields of a form. A list repeats a field.
-pub(super) fn form(
-    table: Table<'_>,
-    variables: &[&str],
-) -> anyhow::Result<Vec<(String, ConfigTemplate)>> {
+pub(super) fn form(table: Table<'_>, variables: &[&str]) -> Result<Vec<(String, ConfigTemplate)>> {
     let source = table.source;
     let mut fields = Vec::new();
     for (name, value) in table.into_entries() {
@@ -125,7 +123,7 @@ pub(super) fn form(
 }
 
 /// Converts a value to text; numbers and booleans as they are written.
-fn text(source: Source<'_>, value: Spanned<DeValue<'_>>) -> anyhow::Result<Spanned<String>> {
+fn text(source: Source<'_>, value: Spanned<DeValue<'_>>) -> Result<Spanned<String>> {
     let at = value.span();
     let text = match value.into_inner() {
         DeValue::String(text) => text.into_owned(),

@@ -7,6 +7,7 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::error::Result;
 use super::toml_reader::{Source, Table, scalar};
 
 /// A rule that classifies some responses of a provider.
@@ -56,7 +57,7 @@ struct RawResponseRule {
 }
 
 impl ResponseRule {
-    pub(super) fn read(mut table: Table<'_>) -> anyhow::Result<ResponseRule> {
+    pub(super) fn read(mut table: Table<'_>) -> Result<ResponseRule> {
         table.reject_unknown(&[
             "status",
             "pointer",
@@ -71,7 +72,7 @@ impl ResponseRule {
             .take_value("status")
             .map_or_else(Vec::new, list_or_single);
         let statuses = statuses.into_iter().map(|value| status(source, value));
-        let statuses = statuses.collect::<anyhow::Result<Vec<_>>>()?;
+        let statuses = statuses.collect::<Result<Vec<_>>>()?;
         let equals = table.take_value("equals");
         let not_equals = table.take_value("not-equals");
         let plain: RawResponseRule = table.into()?;
@@ -111,7 +112,7 @@ impl ValueCondition {
         pointer: String,
         must_match: bool,
         values: Spanned<DeValue<'_>>,
-    ) -> anyhow::Result<ValueCondition> {
+    ) -> Result<ValueCondition> {
         let values = list_or_single(values).into_iter().map(|value| {
             let value = scalar(source, value)?;
             Ok(as_text(&value).unwrap_or_default())
@@ -119,7 +120,7 @@ impl ValueCondition {
         Ok(ValueCondition {
             pointer,
             must_match,
-            values: values.collect::<anyhow::Result<_>>()?,
+            values: values.collect::<Result<_>>()?,
         })
     }
 }
@@ -143,7 +144,7 @@ fn list_or_single(value: Spanned<DeValue<'_>>) -> Vec<Spanned<DeValue<'_>>> {
 }
 
 /// Parses a status, or a class of statuses such as `5xx`.
-fn status(source: Source<'_>, value: Spanned<DeValue<'_>>) -> anyhow::Result<RangeInclusive<u16>> {
+fn status(source: Source<'_>, value: Spanned<DeValue<'_>>) -> Result<RangeInclusive<u16>> {
     let at = value.span();
     let text = as_text(&scalar(source, value)?).unwrap_or_default();
     let (digits, whole) = match text.strip_suffix("xx") {

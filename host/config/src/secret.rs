@@ -4,9 +4,9 @@ use std::env::VarError;
 use std::fmt;
 use std::path::PathBuf;
 
-use anyhow::{Context, anyhow, bail};
 use serde::Deserialize;
 
+use super::SecretError;
 use super::bounded::read_text;
 
 /// The largest file of a secret, in bytes.
@@ -54,23 +54,23 @@ impl fmt::Display for Secret {
 
 impl Secret {
     /// Reads the secret from its location, without a line break at its end.
-    pub fn read(&self) -> anyhow::Result<String> {
+    pub fn read(&self) -> Result<String, SecretError> {
         let text = match &self.0 {
             // The error of the standard library repeats the value of the variable.
             SecretLocation::Env(name) => std::env::var(name).map_err(|error| match error {
-                VarError::NotPresent => {
-                    anyhow!("environment variable {name} is not set")
-                }
-                VarError::NotUnicode(_) => {
-                    anyhow!("environment variable {name} is not UTF-8")
-                }
+                VarError::NotPresent => SecretError::NotSet(name.clone()),
+                VarError::NotUnicode(_) => SecretError::NotUnicode(name.clone()),
             })?,
-            SecretLocation::File(path) => read_text(path, MAX_BYTES)
-                .with_context(|| format!("cannot read the secret in {}", path.display()))?,
+            SecretLocation::File(path) => {
+                read_text(path, MAX_BYTES).map_err(|source| SecretError::Unreadable {
+                    file: path.clone(),
+                    source,
+                })?
+            }
         };
         let secret = text.trim_end_matches(['\r', '\n']);
         if secret.is_empty() {
-            bail!("{self} is empty");
+            return Err(SecretError::Empty(self.to_string()));
         }
         Ok(secret.to_owned())
     }

@@ -4,6 +4,7 @@
 use promoflow_velocity::{Context, Error, Escape, RenderOptions, Template};
 use toml::Spanned;
 
+use super::error::Result;
 use super::toml_reader::Source;
 use promoflow_document::{did_you_mean, quoted};
 
@@ -20,7 +21,7 @@ impl ConfigTemplate {
         source: Source<'_>,
         text: &Spanned<String>,
         variables: &[&str],
-    ) -> anyhow::Result<ConfigTemplate> {
+    ) -> Result<ConfigTemplate> {
         let error_at = |line, column, message: &dyn std::fmt::Display| {
             let span = text.span();
             let literal = source.text.get(span.clone()).unwrap_or("");

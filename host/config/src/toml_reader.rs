@@ -7,6 +7,8 @@ use serde_json::{Number, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use super::ConfigError;
+use super::error::Result;
 use promoflow_document::{did_you_mean, quoted};
 
 /// The name and the text of a file, for the positions of errors.
@@ -18,17 +20,18 @@ pub(super) struct Source<'t> {
 
 impl<'t> Source<'t> {
     /// Creates an error at these bytes of the file.
-    pub(super) fn error_at(
-        self,
-        at: Range<usize>,
-        message: impl std::fmt::Display,
-    ) -> anyhow::Error {
+    pub(super) fn error_at(self, at: Range<usize>, message: impl std::fmt::Display) -> ConfigError {
         let (line, column) = line_and_column(self.text, at.start);
-        anyhow::anyhow!("{}:{line}:{column}: {message}", self.name)
+        ConfigError::Invalid {
+            file: self.name.to_owned(),
+            line,
+            column,
+            message: message.to_string(),
+        }
     }
 
     /// Parses the whole file as a table.
-    pub(super) fn table(self) -> anyhow::Result<Table<'t>> {
+    pub(super) fn table(self) -> Result<Table<'t>> {
         let table = DeTable::parse(self.text)
             .map_err(|error| self.error_at(error.span().unwrap_or(0..0), error.message()))?;
         Ok(Table {
@@ -39,10 +42,7 @@ impl<'t> Source<'t> {
     }
 
     /// Deserializes a value of the file.
-    pub(super) fn read<T: DeserializeOwned>(
-        self,
-        value: Spanned<DeValue<'t>>,
-    ) -> anyhow::Result<T> {
+    pub(super) fn read<T: DeserializeOwned>(self, value: Spanned<DeValue<'t>>) -> Result<T> {
         let at = value.span();
         T::deserialize(ValueDeserializer::from(value))
             .map_err(|error| self.error_at(error.span().unwrap_or(at), error.message()))
@@ -57,10 +57,7 @@ pub(super) struct Table<'t> {
 }
 
 impl<'t> Table<'t> {
-    pub(super) fn new(
-        source: Source<'t>,
-        value: Spanned<DeValue<'t>>,
-    ) -> anyhow::Result<Table<'t>> {
+    pub(super) fn new(source: Source<'t>, value: Spanned<DeValue<'t>>) -> Result<Table<'t>> {
         let at = value.span();
         match value.into_inner() {
             DeValue::Table(entries) => Ok(Table {
@@ -76,12 +73,12 @@ impl<'t> Table<'t> {
     }
 
     /// Creates an error at the table.
-    pub(super) fn error_at(&self, message: impl std::fmt::Display) -> anyhow::Error {
+    pub(super) fn error_at(&self, message: impl std::fmt::Display) -> ConfigError {
         self.source.error_at(self.at.clone(), message)
     }
 
     /// Takes the value of a key, if present.
-    pub(super) fn take<T: DeserializeOwned>(&mut self, key: &str) -> anyhow::Result<Option<T>> {
+    pub(super) fn take<T: DeserializeOwned>(&mut self, key: &str) -> Result<Option<T>> {
         let Some(value) = self.entries.remove(key) else {
             return Ok(None);
         };
@@ -94,7 +91,7 @@ impl<'t> Table<'t> {
     }
 
     /// Takes the table `[key]`, if present.
-    pub(super) fn take_table(&mut self, key: &str) -> anyhow::Result<Option<Table<'t>>> {
+    pub(super) fn take_table(&mut self, key: &str) -> Result<Option<Table<'t>>> {
         let value = self.entries.remove(key);
         value
             .map(|value| Table::new(self.source, value))
@@ -102,7 +99,7 @@ impl<'t> Table<'t> {
     }
 
     /// Takes the tables `[[key]]`, in the order of the file.
-    pub(super) fn take_tables(&mut self, key: &str) -> anyhow::Result<Vec<Table<'t>>> {
+    pub(super) fn take_tables(&mut self, key: &str) -> Result<Vec<Table<'t>>> {
         let Some(value) = self.entries.remove(key) else {
             return Ok(Vec::new());
         };
@@ -118,7 +115,7 @@ impl<'t> Table<'t> {
     }
 
     /// Deserializes the remaining entries as one value.
-    pub(super) fn into<T: DeserializeOwned>(self) -> anyhow::Result<T> {
+    pub(super) fn into<T: DeserializeOwned>(self) -> Result<T> {
         let value = Spanned::new(self.at, DeValue::Table(self.entries));
         self.source.read(value)
     }
@@ -129,7 +126,7 @@ impl<'t> Table<'t> {
     }
 
     /// Rejects keys other than these.
-    pub(super) fn reject_unknown(&self, known: &[&str]) -> anyhow::Result<()> {
+    pub(super) fn reject_unknown(&self, known: &[&str]) -> Result<()> {
         let unknown = self.entries.keys().filter(|key| {
             let name: &str = key.get_ref();
             !known.contains(&name)
@@ -156,7 +153,7 @@ pub(super) fn in_order<'t>(table: DeTable<'t>) -> Vec<(String, Spanned<DeValue<'
 }
 
 /// Reads a string, a number or a boolean.
-pub(super) fn scalar(source: Source<'_>, value: Spanned<DeValue<'_>>) -> anyhow::Result<Value> {
+pub(super) fn scalar(source: Source<'_>, value: Spanned<DeValue<'_>>) -> Result<Value> {
     let at = value.span();
     let scalar = match source.read(value)? {
         toml::Value::String(text) => Some(Value::String(text)),

@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 
-use anyhow::Context;
 use http::header::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use toml::Spanned;
 use url::Url;
 
-use super::Secret;
+use super::error::Result;
 use super::http::header_name;
 use super::toml_reader::{Source, Table};
 use super::url::check_encrypted;
+use super::{ConfigError, Secret, SecretError};
 
 /// The export of traces.
 #[derive(Clone, Debug)]
@@ -37,9 +37,9 @@ struct RawTrace {
 
 impl TraceConfig {
     /// Creates the configuration for that collector, with defaults for everything else.
-    pub fn new(endpoint: &str) -> anyhow::Result<TraceConfig> {
+    pub fn new(endpoint: &str) -> Result<TraceConfig, ConfigError> {
         Ok(TraceConfig {
-            endpoint: collector(endpoint).map_err(|error| anyhow::anyhow!("{error}"))?,
+            endpoint: collector(endpoint).map_err(ConfigError::Collector)?,
             headers: Vec::new(),
             service_name: "promoflow".to_owned(),
             sample: 1.0,
@@ -47,7 +47,7 @@ impl TraceConfig {
     }
 
     /// Returns a copy with another collector.
-    pub fn with_endpoint(&self, endpoint: &str) -> anyhow::Result<TraceConfig> {
+    pub fn with_endpoint(&self, endpoint: &str) -> Result<TraceConfig, ConfigError> {
         Ok(TraceConfig {
             endpoint: TraceConfig::new(endpoint)?.endpoint,
             ..self.clone()
@@ -55,20 +55,24 @@ impl TraceConfig {
     }
 
     /// Reads the secrets, and returns the headers with their current values.
-    pub fn read_headers(&self) -> anyhow::Result<HashMap<String, String>> {
+    pub fn read_headers(&self) -> Result<HashMap<String, String>, SecretError> {
         let headers = self.headers.iter().map(|(name, secret)| {
-            let header = || format!("the header {name} of [trace]");
-            let value = secret.read().with_context(header)?;
-            if HeaderValue::from_str(&value).is_err() {
-                return Err(anyhow::anyhow!("{secret}: invalid value for a header"))
-                    .with_context(header);
-            }
+            let value = secret
+                .read()
+                .and_then(|value| match HeaderValue::from_str(&value) {
+                    Ok(_) => Ok(value),
+                    Err(_) => Err(SecretError::NotHeaderValue(secret.to_string())),
+                });
+            let value = value.map_err(|source| SecretError::TraceHeader {
+                name: name.to_string(),
+                source: Box::new(source),
+            })?;
             Ok((name.to_string(), value))
         });
         headers.collect()
     }
 
-    pub(super) fn read(mut table: Table<'_>) -> anyhow::Result<TraceConfig> {
+    pub(super) fn read(mut table: Table<'_>) -> Result<TraceConfig> {
         let source = table.source;
         let headers = headers(source, table.take_table("headers")?)?;
         let plain: RawTrace = table.into()?;
@@ -90,10 +94,7 @@ impl TraceConfig {
     }
 }
 
-fn headers(
-    source: Source<'_>,
-    table: Option<Table<'_>>,
-) -> anyhow::Result<Vec<(HeaderName, Secret)>> {
+fn headers(source: Source<'_>, table: Option<Table<'_>>) -> Result<Vec<(HeaderName, Secret)>> {
     let entries = table.map_or_else(Vec::new, Table::into_entries).into_iter();
     let headers = entries.map(|(name, value)| {
         let name = header_name(source, value.span(), &name)?;

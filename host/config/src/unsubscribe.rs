@@ -4,6 +4,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::Secret;
+use super::error::Result;
 use super::toml_reader::Table;
 use super::url::check_encrypted;
 
@@ -21,7 +22,7 @@ pub struct UnsubscribeConfig {
 }
 
 impl UnsubscribeConfig {
-    pub(super) fn read(table: Table<'_>) -> anyhow::Result<UnsubscribeConfig> {
+    pub(super) fn read(table: Table<'_>) -> Result<UnsubscribeConfig> {
         let (source, at) = (table.source, table.at.clone());
         let config: UnsubscribeConfig = table.into()?;
         config.check().map_err(|error| source.error_at(at, error))?;

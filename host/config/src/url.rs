@@ -7,6 +7,7 @@ use promoflow_velocity::{Context, Escape};
 use toml::Spanned;
 use url::Url;
 
+use super::error::Result;
 use super::template::ConfigTemplate;
 use super::toml_reader::Source;
 
@@ -15,7 +16,7 @@ pub(super) fn read(
     source: Source<'_>,
     text: &Spanned<String>,
     variables: &[&str],
-) -> anyhow::Result<(Url, ConfigTemplate)> {
+) -> Result<(Url, ConfigTemplate)> {
     let template = ConfigTemplate::compile(source, text, variables)?;
     let error_at = |message: &str| source.error_at(text.span(), message);
     let after_scheme = text.get_ref().split_once("://").map(|(_, rest)| rest);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::HttpConfig;
+use super::error::Result;
 use super::http::RequestKind;
 use super::toml_reader::Table;
 use promoflow_document::{did_you_mean, quoted};
@@ -21,7 +22,7 @@ pub struct WebhookConfig {
 }
 
 /// Reads all webhooks.
-pub(super) fn read(table: Option<Table<'_>>) -> anyhow::Result<Vec<WebhookConfig>> {
+pub(super) fn read(table: Option<Table<'_>>) -> Result<Vec<WebhookConfig>> {
     let Some(table) = table else {
         return Ok(Vec::new());
     };

@@ -18,6 +18,7 @@
 //! facade `promoflow` instead.
 #![forbid(unsafe_code)]
 
+mod causes;
 mod diagnostic;
 mod id;
 mod json;
@@ -33,6 +34,7 @@ mod template;
 pub mod value;
 mod yaml;
 
+pub use causes::with_causes;
 pub use diagnostic::{Diagnostic, Diagnostics, Parsed, Severity, quoted};
 pub use id::{MAX_ID_CHARS, check_id};
 pub use mapping::{Fields, entries, items, text};

@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-
 use super::builder::default_maildir;
+use super::error::{Cause, with_context};
 use super::{Builder, Error, Promoflow};
 #[cfg(feature = "http-channel")]
 use promoflow_channels::Http;
@@ -28,7 +27,7 @@ pub(super) enum ChannelSource {
 pub(super) type Channels = Vec<Arc<dyn Channel>>;
 
 impl ChannelSource {
-    fn channel(&self, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Channel>> {
+    fn channel(&self, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Channel>, Cause> {
         let config = match self {
             ChannelSource::Custom(channel) => return Ok(Arc::clone(channel)),
             ChannelSource::Configured(config) => config,
@@ -47,46 +46,50 @@ impl ChannelSource {
 }
 
 #[cfg(feature = "smtp")]
-fn new_smtp(config: &SmtpConfig) -> Result<Arc<dyn Channel>> {
+fn new_smtp(config: &SmtpConfig) -> Result<Arc<dyn Channel>, Cause> {
     Ok(Arc::new(Smtp::new(config)?))
 }
 
 #[cfg(not(feature = "smtp"))]
-fn new_smtp(_: &SmtpConfig) -> Result<Arc<dyn Channel>> {
-    anyhow::bail!("this program was built without email; enable the feature `smtp` of `promoflow`");
+fn new_smtp(_: &SmtpConfig) -> Result<Arc<dyn Channel>, Cause> {
+    Err("this program was built without email; enable the feature `smtp` of `promoflow`".into())
 }
 
 #[cfg(feature = "smtp")]
-fn new_maildir(config: &MaildirConfig) -> Result<Arc<dyn Channel>> {
+fn new_maildir(config: &MaildirConfig) -> Result<Arc<dyn Channel>, Cause> {
     Ok(Arc::new(Maildir::new(&config.folder)))
 }
 
 #[cfg(not(feature = "smtp"))]
-fn new_maildir(_: &MaildirConfig) -> Result<Arc<dyn Channel>> {
-    anyhow::bail!(
+fn new_maildir(_: &MaildirConfig) -> Result<Arc<dyn Channel>, Cause> {
+    Err(
         "there is no channel: a Maildir needs the feature `smtp` of `promoflow`; enable it, or add \
          a channel to the builder"
-    );
+            .into(),
+    )
 }
 
 #[cfg(feature = "http-channel")]
-fn new_http(config: &Arc<HttpConfig>, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Channel>> {
+fn new_http(config: &Arc<HttpConfig>, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Channel>, Cause> {
     Ok(Arc::new(Http::new(config, Arc::clone(clock))?))
 }
 
 #[cfg(feature = "http-channel")]
-fn new_notifier(config: &Arc<HttpConfig>, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Notifier>> {
+fn new_notifier(
+    config: &Arc<HttpConfig>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Notifier>, Cause> {
     Ok(Arc::new(Http::new(config, Arc::clone(clock))?))
 }
 
 #[cfg(not(feature = "http-channel"))]
-fn new_http(_: &Arc<HttpConfig>, _: &Arc<dyn Clock>) -> Result<Arc<dyn Channel>> {
-    anyhow::bail!("{NO_HTTP}");
+fn new_http(_: &Arc<HttpConfig>, _: &Arc<dyn Clock>) -> Result<Arc<dyn Channel>, Cause> {
+    Err(NO_HTTP.into())
 }
 
 #[cfg(not(feature = "http-channel"))]
-fn new_notifier(_: &Arc<HttpConfig>, _: &Arc<dyn Clock>) -> Result<Arc<dyn Notifier>> {
-    anyhow::bail!("{NO_HTTP}");
+fn new_notifier(_: &Arc<HttpConfig>, _: &Arc<dyn Clock>) -> Result<Arc<dyn Notifier>, Cause> {
+    Err(NO_HTTP.into())
 }
 
 #[cfg(not(feature = "http-channel"))]
@@ -114,7 +117,8 @@ impl Builder {
         }
         let sources = self.channel_sources.iter();
         let made = sources.map(|source| source.channel(&self.clock));
-        made.collect::<Result<_>>().map_err(Error::configuration)
+        made.collect::<Result<_, Cause>>()
+            .map_err(Error::configuration)
     }
 
     /// Creates the webhooks that are notified of alerts.
@@ -122,11 +126,13 @@ impl Builder {
         let made = self.webhooks.iter().map(|webhook| {
             Ok(Webhook {
                 name: webhook.name.clone(),
-                notifier: new_notifier(&webhook.request, &self.clock)
-                    .with_context(|| format!("webhook {}", webhook.name))?,
+                notifier: new_notifier(&webhook.request, &self.clock).map_err(|error| {
+                    with_context(format_args!("webhook {}", webhook.name), &*error)
+                })?,
             })
         });
-        made.collect::<Result<_>>().map_err(Error::configuration)
+        made.collect::<Result<_, Cause>>()
+            .map_err(Error::configuration)
     }
 
     fn make_unsubscriber(&self) -> Result<Option<Unsubscriber>, Error> {

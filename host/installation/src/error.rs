@@ -1,12 +1,18 @@
 //! The error of an installation.
 
 use std::error::Error as StdError;
+use std::fmt::Display;
 use std::io;
 
+use promoflow_block_host::SandboxError;
+use promoflow_document::with_causes;
+use promoflow_engine::run::EngineError;
 use promoflow_store::StoreError;
+#[cfg(feature = "otlp")]
+use promoflow_trace::TraceError;
 
 /// An error whose text holds its causes.
-type Cause = Box<dyn StdError + Send + Sync>;
+pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
 
 /// A call that failed. The variant says who can do something about it.
 #[derive(Debug, thiserror::Error)]
@@ -32,47 +38,53 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn configuration(error: impl Into<Cause>) -> Error {
-        Error::Configuration(with_causes(error.into()))
+        Error::Configuration(flatten(error.into()))
+    }
+
+    /// Sandboxes cannot be created: the machine, its settings or the folder for compiled blocks.
+    pub(crate) fn sandboxes(error: SandboxError) -> Error {
+        Error::Block(with_context("cannot create sandboxes for blocks", &error))
     }
 
     pub(crate) fn block(error: impl Into<Cause>) -> Error {
-        Error::Block(with_causes(error.into()))
-    }
-
-    /// Keeps an error of the store as such; anything else is an error of the system.
-    pub(crate) fn start(error: anyhow::Error) -> Error {
-        error.downcast().map_or_else(
-            |error| Error::System(with_causes(error.into())),
-            Error::Store,
-        )
+        Error::Block(flatten(error.into()))
     }
 }
 
+/// Returns an error whose text says what failed, and why.
+pub(crate) fn with_context(what: impl Display, error: &(dyn StdError + 'static)) -> Cause {
+    format!("{what}: {}", with_causes(error)).into()
+}
+
 /// Returns an error whose text holds all causes: who reads it has no other way to them.
-fn with_causes(error: Cause) -> Cause {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
+fn flatten(error: Cause) -> Cause {
+    with_causes(&*error).into()
+}
+
+impl From<EngineError> for Error {
+    fn from(error: EngineError) -> Error {
+        match error {
+            EngineError::Store(error) => Error::Store(error),
+            error => Error::System(flatten(error.into())),
+        }
     }
-    text.into()
+}
+
+#[cfg(feature = "otlp")]
+impl From<TraceError> for Error {
+    fn from(error: TraceError) -> Error {
+        match error {
+            TraceError::Store(error) => Error::Store(error),
+            error @ TraceError::Thread(_) => Error::System(flatten(error.into())),
+            error => Error::configuration(error),
+        }
+    }
 }
 
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Error {
         Error::System(error.into())
     }
-}
-
-/// Returns the error of the store that this cause of an error is, if it is one.
-pub fn store_error<'e>(cause: &'e (dyn StdError + 'static)) -> Option<&'e StoreError> {
-    cause
-        .downcast_ref()
-        .or_else(|| match cause.downcast_ref()? {
-            Error::Store(error) => Some(error),
-            _ => None,
-        })
 }
 
 /// The result of a call.

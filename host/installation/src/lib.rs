@@ -39,7 +39,7 @@ use chrono_tz::Tz;
 pub use alerts::WatchedGroup;
 pub use apply::AppliedFile;
 pub use builder::{Builder, default_maildir};
-pub use error::{Error, Result, store_error};
+pub use error::{Error, Result};
 pub use forecast::{EXPIRING_DAYS, GroupForecast};
 pub use handle::EngineHandle;
 pub use sender::{EventSender, Submission};
@@ -101,9 +101,7 @@ impl Promoflow {
         }
         let (bounds, cache) = (self.settings.bounds, self.settings.cache.clone());
         let made = SandboxPool::with_compiler(bounds, cache, self.settings.compiler.clone())
-            .map_err(|error| {
-                Error::block(format!("cannot create sandboxes for blocks: {error:#}"))
-            })?;
+            .map_err(Error::sandboxes)?;
         Ok(self.sandboxes.get_or_init(|| made))
     }
 
@@ -138,10 +136,7 @@ impl Promoflow {
         )?);
         let tracer = match &self.settings.trace {
             #[cfg(feature = "otlp")]
-            Some(config) => {
-                let tracer = Tracer::start(config, Arc::clone(&store));
-                Some(Arc::new(tracer.map_err(Error::configuration)?))
-            }
+            Some(config) => Some(Arc::new(Tracer::start(config, Arc::clone(&store))?)),
             #[cfg(not(feature = "otlp"))]
             Some(_) => {
                 return Err(Error::configuration(
@@ -177,8 +172,7 @@ impl Promoflow {
             tracer,
             alerts: self.settings.alerts.clone(),
             workers: self.settings.workers,
-        })
-        .map_err(Error::start)?;
+        })?;
         Ok(EngineHandle {
             engine: Arc::new(engine),
         })

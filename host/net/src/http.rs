@@ -3,17 +3,17 @@
 //! The blocking client of `reqwest` limits the time of each read and not of the whole reply, so
 //! this module drives the asynchronous client under one deadline from the first byte to the last.
 
+use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Request, Response};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, timeout_at};
 
-use super::client_config;
+use super::{ClientError, client_config};
 
 /// Maximum size of a body, in bytes. Replies of providers have a few hundred.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -74,7 +74,11 @@ impl HttpClient {
     /// Creates a client with that timeout per exchange, and up to that many idle connections.
     /// `is_plain`: the server is on this machine and has no TLS; a proxy on another machine cannot
     /// reach it.
-    pub fn new(timeout: Duration, connections: usize, is_plain: bool) -> Result<HttpClient> {
+    pub fn new(
+        timeout: Duration,
+        connections: usize,
+        is_plain: bool,
+    ) -> Result<HttpClient, ClientError> {
         let mut builder = ClientBuilder::new()
             .user_agent(concat!("promoflow/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
@@ -86,7 +90,7 @@ impl HttpClient {
             builder = builder.no_proxy();
         }
         Ok(HttpClient {
-            client: builder.build().context("cannot create an HTTP client")?,
+            client: builder.build().map_err(ClientError::Http)?,
             runtime: runtime()?,
             timeout,
         })
@@ -128,18 +132,16 @@ async fn read_body(response: &mut Response) -> Result<Vec<u8>, BodyError> {
 
 /// Returns the runtime of all clients in this process. It lives as long as the process, since an
 /// embedding program may drop its installation in a context where a runtime must not be dropped.
-fn runtime() -> Result<&'static Runtime> {
-    static RUNTIME: OnceLock<Result<Runtime, String>> = OnceLock::new();
+fn runtime() -> Result<&'static Runtime, ClientError> {
+    static RUNTIME: OnceLock<io::Result<Runtime>> = OnceLock::new();
     let made = RUNTIME.get_or_init(|| {
         Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("http-clients")
             .enable_all()
             .build()
-            .map_err(|error| error.to_string())
     });
-    made.as_ref()
-        .map_err(|error| anyhow!("cannot start the thread for HTTP clients: {error}"))
+    made.as_ref().map_err(ClientError::Thread)
 }
 
 #[cfg(test)]

@@ -12,10 +12,12 @@
 //! facade `promoflow` instead.
 #![forbid(unsafe_code)]
 
+mod error;
 #[cfg(feature = "http")]
 mod http;
 mod tls;
 
+pub use error::ClientError;
 #[cfg(feature = "http")]
 pub use http::{BodyError, HttpClient, HttpError, HttpReply};
 pub use tls::client_config;

@@ -21,7 +21,7 @@ use super::problem::{Kind, Problem};
 use super::query_params::KnownQueryParams;
 use super::request::{drain, drain_unauthenticated, reject_content_encoding};
 use super::{Api, Limits};
-use promoflow_installation::Promoflow;
+use promoflow_installation::{Error, Promoflow};
 use promoflow_model::key::{Key, Scope};
 
 /// Interval between checks for keys created or revoked by other processes.
@@ -45,7 +45,7 @@ struct KeyCache {
 
 impl Keys {
     /// Reloads the keys if one was created or revoked.
-    pub(super) fn refresh(&self, promoflow: &Promoflow) -> anyhow::Result<()> {
+    pub(super) fn refresh(&self, promoflow: &Promoflow) -> Result<(), Error> {
         let generation = Some(promoflow.key_generation()?);
         if self.read().generation == generation {
             return Ok(());

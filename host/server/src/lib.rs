@@ -6,6 +6,7 @@
 //! | module | contents |
 //! | --- | --- |
 //! | `options` | options and limits of the service |
+//! | `error` | errors of the service as a whole |
 //! | `server` | listening, TLS, graceful shutdown |
 //! | `listener` | accepting connections, write timeouts |
 //! | `connections` | connection limits and eviction |
@@ -51,6 +52,7 @@ mod cross_site;
 mod definitions;
 mod descriptors;
 mod detached;
+mod error;
 mod events;
 mod headers;
 mod health;
@@ -89,6 +91,7 @@ use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use error::{ProbeError, ServeError};
 pub use openapi::document;
 pub use options::{Limits, Options, Tls};
 pub use probe::probe;
@@ -146,7 +149,7 @@ impl std::ops::Deref for Api {
 }
 
 impl Api {
-    fn new(promoflow: Promoflow, limits: Limits) -> anyhow::Result<Api> {
+    fn new(promoflow: Promoflow, limits: Limits) -> Result<Api, promoflow_installation::Error> {
         let running = promoflow.start()?;
         let keys = Keys::default();
         keys.refresh(&promoflow)?;

@@ -3,18 +3,16 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-
-use super::Options;
+use super::{Options, ProbeError};
 
 /// Timeout of the probe; shorter than the usual timeout of container health checks.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Asks the service running on this machine with the same options whether it is ready. Returns the
 /// URL that was asked, or the reason why the service is not ready.
-pub fn probe(options: &Options) -> Result<String> {
+pub fn probe(options: &Options) -> Result<String, ProbeError> {
     if options.listen.port() == 0 {
-        bail!("cannot probe a service that listens on port 0; set a fixed port");
+        return Err(ProbeError::NoPort);
     }
     let scheme = if options.tls.is_some() {
         "https"
@@ -32,14 +30,17 @@ pub fn probe(options: &Options) -> Result<String> {
         // confidential.
         .tls_danger_accept_invalid_certs(true)
         .build()
-        .context("cannot create an HTTP client")?;
+        .map_err(|error| ProbeError::Client(error.into()))?;
     let answer = client
         .get(format!("{url}/readyz"))
         .send()
-        .with_context(|| format!("no service responds at {url}"))?;
+        .map_err(|error| ProbeError::Unreachable {
+            url: url.clone(),
+            source: error.into(),
+        })?;
     let status = answer.status().as_u16();
     if status != 200 {
-        bail!("the service at {url} is not ready: status {status}");
+        return Err(ProbeError::NotReady { url, status });
     }
     Ok(url)
 }

@@ -253,43 +253,40 @@ impl Problem {
 
 impl From<promoflow_installation::Error> for Problem {
     fn from(error: promoflow_installation::Error) -> Problem {
-        anyhow::Error::from(error).into()
-    }
-}
-
-impl From<anyhow::Error> for Problem {
-    fn from(error: anyhow::Error) -> Problem {
-        match error.chain().find_map(promoflow_installation::store_error) {
-            Some(StoreError::Busy { .. }) => {
-                tracing::warn!("{error:#}");
-                Problem::unavailable("the database is busy; retry later")
-            }
-            Some(StoreError::Full) => {
-                tracing::error!("{error:#}");
-                Problem::unavailable("the server's disk is full; retry once space is available")
-            }
-            Some(StoreError::Unknown(_)) => {
-                tracing::error!("{error:#}");
-                Problem::unavailable(
-                    "it is unknown whether the change was stored; send the request again with the \
-                     same Idempotency-Key, or look before you repeat it",
-                )
-            }
-            Some(StoreError::Outdated { .. }) => {
-                tracing::error!("{error:#}");
-                Problem::unavailable(
-                    "the database was upgraded by another release; send the \
-                     request to that release",
-                )
-            }
-            _ => Problem::internal(format_args!("{error:#}")),
+        match error {
+            promoflow_installation::Error::Store(error) => error.into(),
+            error => Problem::internal(error),
         }
     }
 }
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
-        anyhow::Error::from(error).into()
+        match error {
+            StoreError::Busy { .. } => {
+                tracing::warn!("{error}");
+                Problem::unavailable("the database is busy; retry later")
+            }
+            StoreError::Full => {
+                tracing::error!("{error}");
+                Problem::unavailable("the server's disk is full; retry once space is available")
+            }
+            StoreError::Unknown(_) => {
+                tracing::error!("{error}");
+                Problem::unavailable(
+                    "it is unknown whether the change was stored; send the request again with the \
+                     same Idempotency-Key, or look before you repeat it",
+                )
+            }
+            StoreError::Outdated { .. } => {
+                tracing::error!("{error}");
+                Problem::unavailable(
+                    "the database was upgraded by another release; send the \
+                     request to that release",
+                )
+            }
+            error => Problem::internal(error),
+        }
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
@@ -20,8 +19,8 @@ use super::connections::{ConnectionState, Connections};
 use super::listener::{LimitedListener, Peer};
 use super::request::check_uri;
 use super::tls::{load_certificate, reload_on_change};
-use super::{Api, Limits, Options, auth, descriptors, headers, router};
-use promoflow_installation::Promoflow;
+use super::{Api, Limits, Options, ServeError, auth, descriptors, headers, router};
+use promoflow_installation::{Error, Promoflow};
 use promoflow_store::StoreError;
 
 /// Buffer size for the head of a request; hyper may read twice as much. A client can make the
@@ -35,13 +34,16 @@ pub fn serve(
     promoflow: Promoflow,
     options: Options,
     on_listening: impl FnOnce(SocketAddr) + Send,
-) -> Result<()> {
+) -> Result<(), ServeError> {
     promoflow.mark_uploads_interrupted()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("http")
         .build()
-        .context("cannot start the threads of the HTTP service")?;
+        .map_err(|source| ServeError::System {
+            what: "start the threads of the HTTP service",
+            source,
+        })?;
     let api = Api::new(promoflow, options.limits.clone())?;
     let served = runtime.block_on(async {
         let served = run(&api, &options, on_listening).await;
@@ -56,21 +58,31 @@ pub fn serve(
 }
 
 /// Checks the certificate and private key without starting the service.
-pub fn check(options: &Options) -> Result<()> {
+pub fn check(options: &Options) -> Result<(), ServeError> {
     let Some(tls) = &options.tls else {
         return Ok(());
     };
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("cannot start a thread")?
+        .map_err(|source| ServeError::System {
+            what: "start a thread",
+            source,
+        })?
         .block_on(load_certificate(tls))
         .map(drop)
 }
 
-async fn run(api: &Api, options: &Options, on_listening: impl FnOnce(SocketAddr)) -> Result<()> {
+async fn run(
+    api: &Api,
+    options: &Options,
+    on_listening: impl FnOnce(SocketAddr),
+) -> Result<(), ServeError> {
     // Before listening, so that no signal is lost once clients can connect.
-    let shutdown = ShutdownSignal::new().context("cannot listen for signals")?;
+    let shutdown = ShutdownSignal::new().map_err(|source| ServeError::System {
+        what: "listen for signals",
+        source,
+    })?;
     let tls = match &options.tls {
         Some(tls) => {
             let config = load_certificate(tls).await?;
@@ -79,10 +91,12 @@ async fn run(api: &Api, options: &Options, on_listening: impl FnOnce(SocketAddr)
         }
         None => None,
     };
-    let listener = TcpListener::bind(options.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", options.listen))?;
-    let address = listener.local_addr()?;
+    let listen = |source| ServeError::Listen {
+        address: options.listen,
+        source,
+    };
+    let listener = TcpListener::bind(options.listen).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
     let handle = Handle::new();
     let (ending, end, drain) = (api.clone(), handle.clone(), options.drain);
     let ended = tokio::spawn(async move {
@@ -118,10 +132,13 @@ async fn run(api: &Api, options: &Options, on_listening: impl FnOnce(SocketAddr)
                 .await
         }
     }
-    .context("the service ended")?;
+    .map_err(ServeError::Ended)?;
     // The server runs until this task has ended it.
-    match ended.await.context("the service ended")? {
-        Some(why) => Err(why),
+    match ended
+        .await
+        .map_err(|error| ServeError::Ended(error.into()))?
+    {
+        Some(why) => Err(why.into()),
         None => Ok(()),
     }
 }
@@ -201,7 +218,7 @@ impl ShutdownSignal {
 
 /// Watches for changes that other processes make to the database: new or revoked keys, and an
 /// upgrade by another release. Returns the reason why this process must stop.
-async fn watch_database(api: &Api) -> anyhow::Error {
+async fn watch_database(api: &Api) -> Error {
     loop {
         tokio::time::sleep(auth::REFRESH_INTERVAL).await;
         let api = api.clone();
@@ -212,11 +229,10 @@ async fn watch_database(api: &Api) -> anyhow::Error {
         let Ok(Err(error)) = result.await else {
             continue;
         };
-        let stored = error.chain().find_map(promoflow_installation::store_error);
-        if let Some(StoreError::Outdated { .. }) = stored {
+        if matches!(error, Error::Store(StoreError::Outdated { .. })) {
             return error;
         }
-        tracing::error!("cannot read the database: {error:#}");
+        tracing::error!("cannot read the database: {error}");
     }
 }
 

@@ -4,11 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
 use axum_server::tls_rustls::RustlsConfig;
 use rustls::ServerConfig;
 
-use super::Tls;
+use super::{ServeError, Tls};
 use promoflow_config::read_bounded;
 
 /// Maximum size of a certificate or key file, in bytes.
@@ -20,15 +19,13 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const ALPN_PROTOCOL: &[u8] = b"http/1.1";
 
 /// Loads the certificate and its private key.
-pub(super) async fn load_certificate(tls: &Tls) -> Result<RustlsConfig> {
+pub(super) async fn load_certificate(tls: &Tls) -> Result<RustlsConfig, ServeError> {
     // An embedding program may already have installed a provider.
     let _chosen = rustls::crypto::ring::default_provider().install_default();
-    let config = read(tls).await.with_context(|| {
-        format!(
-            "cannot use the certificate {} with the key {}",
-            tls.certificate.display(),
-            tls.key.display()
-        )
+    let config = read(tls).await.map_err(|source| ServeError::Certificate {
+        certificate: tls.certificate.clone(),
+        key: tls.key.clone(),
+        source,
     })?;
     Ok(RustlsConfig::from_config(config))
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use async_trait::async_trait;
 use opentelemetry_http::{Bytes, HttpError, Request, Response};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanProcessor};
 
+use super::TraceError;
 use promoflow_config::TraceConfig;
 use promoflow_net::HttpClient;
 
@@ -18,7 +18,7 @@ const PATH: &str = "/v1/traces";
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Creates a processor that exports spans in batches, on a thread of its own.
-pub(super) fn processor(config: &TraceConfig) -> Result<BatchSpanProcessor> {
+pub(super) fn processor(config: &TraceConfig) -> Result<BatchSpanProcessor, TraceError> {
     let headers = config.read_headers()?;
     let endpoint = config.endpoint.as_str().trim_end_matches('/');
     let endpoint = match endpoint.ends_with(PATH) {
@@ -35,7 +35,7 @@ pub(super) fn processor(config: &TraceConfig) -> Result<BatchSpanProcessor> {
         .with_headers(headers)
         .with_timeout(TIMEOUT)
         .build()
-        .context("cannot export traces")?;
+        .map_err(TraceError::Exporter)?;
     let mut processor = BatchSpanProcessor::builder(exporter).build();
     let resource = Resource::builder()
         .with_service_name(config.service_name.clone())

@@ -26,6 +26,8 @@
 #[cfg(not(feature = "otlp"))]
 mod disabled;
 #[cfg(feature = "otlp")]
+mod error;
+#[cfg(feature = "otlp")]
 mod exporter;
 #[cfg(feature = "otlp")]
 mod ids;
@@ -38,6 +40,8 @@ use std::time::{Duration, SystemTime};
 
 #[cfg(not(feature = "otlp"))]
 pub use disabled::Tracer;
+#[cfg(feature = "otlp")]
+pub use error::TraceError;
 #[cfg(feature = "otlp")]
 pub use tracer::Tracer;
 

@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-
-use super::{TraceRecord, exporter, spans};
+use super::{TraceError, TraceRecord, exporter, spans};
 use promoflow_config::TraceConfig;
 use promoflow_store::Store;
 
@@ -24,7 +22,7 @@ pub struct Tracer {
 
 impl Tracer {
     /// Starts the export to the collector of that configuration.
-    pub fn start(config: &TraceConfig, store: Arc<dyn Store>) -> Result<Tracer> {
+    pub fn start(config: &TraceConfig, store: Arc<dyn Store>) -> Result<Tracer, TraceError> {
         let processor = exporter::processor(config)?;
         let installation = store.installation()?;
         let sample = config.sample;
@@ -36,7 +34,7 @@ impl Tracer {
                 listen(&receiver, &spans);
                 spans.finish(FLUSH_TIMEOUT);
             })
-            .context("cannot start the trace thread")?;
+            .map_err(TraceError::Thread)?;
         Ok(Tracer {
             sender: Mutex::new(Some(sender)),
             thread: Mutex::new(Some(thread)),

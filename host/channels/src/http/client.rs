@@ -3,10 +3,10 @@
 use std::error::Error as _;
 
 use promoflow_config::HttpConfig;
-use promoflow_net::{BodyError, HttpClient, HttpError};
+use promoflow_net::{BodyError, ClientError, HttpClient, HttpError};
 
 /// Creates the client of a provider.
-pub(super) fn new_client(config: &HttpConfig) -> anyhow::Result<HttpClient> {
+pub(super) fn new_client(config: &HttpConfig) -> Result<HttpClient, ClientError> {
     let is_plain = config.sample_url.scheme() == "http";
     HttpClient::new(config.timeout, config.connections, is_plain)
 }

@@ -19,7 +19,7 @@ use self::classify::{Classification, ResponseBody};
 use self::request::RequestError;
 use self::sign::Signer;
 use super::log_throttle::LogThrottle;
-use super::{Channel, DeliveryOutcome, Limits, Notifier, OutboundMessage};
+use super::{Channel, ChannelError, DeliveryOutcome, Limits, Notifier, OutboundMessage};
 use promoflow_config::{HttpConfig, ResponseOutcome};
 use promoflow_model::clock::Clock;
 use promoflow_model::message::ChannelKind;
@@ -39,14 +39,14 @@ pub struct Http {
 
 impl Http {
     /// Creates a channel and reads its secrets. It connects with the first message.
-    pub fn new(config: &Arc<HttpConfig>, clock: Arc<dyn Clock>) -> anyhow::Result<Http> {
+    pub fn new(config: &Arc<HttpConfig>, clock: Arc<dyn Clock>) -> Result<Http, ChannelError> {
         let config = Arc::clone(config);
         let secrets = config.secrets.iter();
         let secrets = secrets.map(|(name, secret)| Ok((name.clone(), secret.read()?)));
         let password = config.login.as_ref();
         let http = Http {
             client: client::new_client(&config)?,
-            secrets: secrets.collect::<anyhow::Result<_>>()?,
+            secrets: secrets.collect::<Result<_, ChannelError>>()?,
             password: password.map(|(_, secret)| secret.read()).transpose()?,
             signer: Signer::new(&config.signing_secrets)?,
             log_throttle: LogThrottle::default(),

@@ -8,7 +8,7 @@ use reqwest::{Method, Request, Url};
 use serde_json::Value;
 
 use super::Http;
-use crate::OutboundMessage;
+use crate::{ChannelError, OutboundMessage};
 use promoflow_config as config;
 use promoflow_config::RequestBody;
 use promoflow_model::alert::summary;
@@ -98,7 +98,7 @@ impl Http {
 
     /// Builds a request from the secrets and harmless values. If that fails, the configuration or a
     /// secret is invalid and every message would fail.
-    pub(super) fn check_secrets(&self) -> anyhow::Result<()> {
+    pub(super) fn check_secrets(&self) -> Result<(), ChannelError> {
         let values = config::template_variables();
         let values = values.fold(Context::new(), |values, name| values.with(name, "x"));
         match self.request("x", &self.with_secrets(values), "") {
@@ -106,10 +106,10 @@ impl Http {
             Ok(_) | Err(RequestError::Configuration(_)) => Ok(()),
             Err(RequestError::Message(part)) => {
                 let host = self.config.sample_url.host_str().unwrap_or_default();
-                anyhow::bail!(
-                    "provider {host}: the configuration and its secrets give an invalid {part}; expected \
-                     one line each"
-                )
+                Err(ChannelError::InvalidRequest {
+                    host: host.to_owned(),
+                    part,
+                })
             }
         }
     }

@@ -1,11 +1,11 @@
 //! Signatures by the Standard Webhooks specification 1.0.0: HMAC-SHA256 of id, time and body, by
 //! which the receiver authenticates requests and detects replays.
 
-use anyhow::Context;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ring::hmac;
 
+use crate::ChannelError;
 use promoflow_config::Secret;
 
 /// The prefix of a secret.
@@ -18,7 +18,7 @@ pub(super) struct Signer(Vec<hmac::Key>);
 
 impl Signer {
     /// Reads these secrets.
-    pub(super) fn new(secrets: &[Secret]) -> anyhow::Result<Signer> {
+    pub(super) fn new(secrets: &[Secret]) -> Result<Signer, ChannelError> {
         let keys = secrets.iter().map(|secret| {
             let text = secret.read()?;
             let bytes = text.trim().strip_prefix(PREFIX);
@@ -26,16 +26,16 @@ impl Signer {
                 .and_then(|text| BASE64_STANDARD.decode(text).ok())
                 .filter(|bytes| LENGTHS.contains(&bytes.len()))
                 .map(|bytes| hmac::Key::new(hmac::HMAC_SHA256, &bytes))
-                .with_context(|| {
-                    format!(
-                        "{secret} holds no signing secret; expected {PREFIX} and the base64 of \
-                         {} to {} bytes",
+                .ok_or_else(|| ChannelError::SigningSecret {
+                    secret: secret.to_string(),
+                    expected: format!(
+                        "{PREFIX} and the base64 of {} to {} bytes",
                         LENGTHS.start(),
                         LENGTHS.end()
-                    )
+                    ),
                 })
         });
-        Ok(Signer(keys.collect::<anyhow::Result<_>>()?))
+        Ok(Signer(keys.collect::<Result<_, ChannelError>>()?))
     }
 
     /// Returns the signatures of a request, one for each secret; `None` without secrets.

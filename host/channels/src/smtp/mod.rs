@@ -25,7 +25,7 @@ use self::rejection::{Blame, Rejection};
 use self::server::Server;
 use super::log_throttle::LogThrottle;
 use super::mime::format_email;
-use super::{Channel, DeliveryOutcome, Limits, OutboundMessage};
+use super::{Channel, ChannelError, DeliveryOutcome, Limits, OutboundMessage};
 use promoflow_config::SmtpConfig;
 use promoflow_model::message::ChannelKind;
 
@@ -40,7 +40,7 @@ pub struct Smtp {
 
 impl Smtp {
     /// Creates a channel. It connects with the first message.
-    pub fn new(config: &SmtpConfig) -> anyhow::Result<Smtp> {
+    pub fn new(config: &SmtpConfig) -> Result<Smtp, ChannelError> {
         Ok(Smtp {
             server: Server::new(config)?,
             pool: Arc::default(),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use lettre::Address;
 use lettre::address::Envelope;
 use rustls::ClientConfig;
@@ -13,6 +12,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use super::connection::Connection;
 use super::error::Error;
 use super::rejection::Rejection;
+use crate::ChannelError;
 use promoflow_config as config;
 use promoflow_config::{Security, SmtpConfig};
 use promoflow_net::client_config;
@@ -44,17 +44,15 @@ pub(super) struct Server {
 
 impl Server {
     /// Reads the configuration and the password. It does not connect.
-    pub(super) fn new(config: &SmtpConfig) -> anyhow::Result<Server> {
+    pub(super) fn new(config: &SmtpConfig) -> Result<Server, ChannelError> {
         let credentials = match (&config.username, &config.password) {
             (Some(user), Some(password)) => Some((user.clone(), password.read()?)),
             _ => None,
         };
         let name = || {
-            ServerName::try_from(config.host.clone()).with_context(|| {
-                format!(
-                    "the host name {} is not valid in a certificate",
-                    config.host
-                )
+            ServerName::try_from(config.host.clone()).map_err(|source| ChannelError::HostName {
+                host: config.host.clone(),
+                source,
             })
         };
         Ok(Server {
@@ -106,22 +104,30 @@ fn host_name() -> String {
 }
 
 /// Returns the TLS configuration with the trusted authorities.
-fn tls_config(config: &SmtpConfig) -> anyhow::Result<Arc<ClientConfig>> {
+fn tls_config(config: &SmtpConfig) -> Result<Arc<ClientConfig>, ChannelError> {
     let further = match &config.ca_file {
         Some(file) => {
-            let name = file.display();
-            let pem = config::read_bounded(file, MAX_CA_BYTES)
-                .with_context(|| format!("cannot read `ca-file` {name}"))?;
-            let none = || format!("`ca-file` {name} contains no certificate in PEM format");
+            let pem = config::read_bounded(file, MAX_CA_BYTES).map_err(|source| {
+                ChannelError::UnreadableAuthorities {
+                    file: file.clone(),
+                    source,
+                }
+            })?;
+            let none = |source| ChannelError::NoAuthorities {
+                file: file.clone(),
+                source,
+            };
             let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem)
                 .collect::<Result<_, _>>()
-                .with_context(none)?;
+                .map_err(|error| none(Some(error)))?;
             // Without any certificate, the file would add no trust.
-            anyhow::ensure!(!certificates.is_empty(), none());
+            if certificates.is_empty() {
+                return Err(none(None));
+            }
             certificates
         }
         None => Vec::new(),
     };
-    let config = client_config(further).context("`ca-file`")?;
+    let config = client_config(further).map_err(ChannelError::Authorities)?;
     Ok(Arc::new(config))
 }

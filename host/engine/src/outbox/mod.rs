@@ -38,7 +38,7 @@ use promoflow_model::clock::Clock;
 use promoflow_model::message::ChannelKind;
 use promoflow_store::{Store, StoreError};
 use promoflow_trace::Tracer;
-pub use unsubscribe::Unsubscriber;
+pub use unsubscribe::{UnsubscribeError, Unsubscriber};
 
 use channel_queue::ChannelQueue;
 use fetcher::Fetcher;

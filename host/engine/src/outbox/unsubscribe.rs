@@ -1,18 +1,32 @@
 //! Tokens that let the recipient of a message unsubscribe without a key or a password.
 
-use anyhow::ensure;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use promoflow_config::UnsubscribeConfig;
+use promoflow_config::{SecretError, UnsubscribeConfig};
 use promoflow_store::DeliveryId;
 
 /// Minimum length of the secret in bytes: a shorter one could be guessed from its tokens.
 const MIN_SECRET_BYTES: usize = 16;
 /// Length of the signature in a token in bytes; 128 bits cannot be guessed.
 const SIGNATURE_BYTES: usize = 16;
+
+/// A secret of `[unsubscribe]` that cannot sign tokens. The operator must replace it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnsubscribeError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// It is too short.
+    #[error(
+        "`secret` of [unsubscribe] must have at least {MIN_SECRET_BYTES} bytes; `openssl rand -hex \
+         32` makes one"
+    )]
+    TooShort,
+}
 
 /// Creates and verifies tokens. A token contains a delivery id and no address, because URLs end up
 /// in logs.
@@ -25,16 +39,15 @@ pub struct Unsubscriber {
 
 impl Unsubscriber {
     /// Reads the secret that the configuration names.
-    pub fn new(config: &UnsubscribeConfig) -> anyhow::Result<Unsubscriber> {
+    pub fn new(config: &UnsubscribeConfig) -> Result<Unsubscriber, UnsubscribeError> {
         let secret = config.secret.read()?;
-        ensure!(
-            secret.len() >= MIN_SECRET_BYTES,
-            "`secret` of [unsubscribe] must have at least {MIN_SECRET_BYTES} bytes; `openssl rand -hex \
-             32` makes one"
-        );
+        if secret.len() < MIN_SECRET_BYTES {
+            return Err(UnsubscribeError::TooShort);
+        }
+        let mac = Hmac::new_from_slice(secret.as_bytes());
         Ok(Unsubscriber {
             config: config.clone(),
-            mac: Hmac::new_from_slice(secret.as_bytes())?,
+            mac: mac.map_err(|_| UnsubscribeError::TooShort)?,
         })
     }
 
@@ -76,7 +89,7 @@ mod tests {
     use super::*;
     use promoflow_config::Config;
 
-    fn unsubscriber(secret: &str) -> anyhow::Result<Unsubscriber> {
+    fn unsubscriber(secret: &str) -> Result<Unsubscriber, UnsubscribeError> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secret");
         std::fs::write(&file, secret).unwrap();

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
@@ -65,6 +66,18 @@ pub struct EngineParts {
     pub alerts: Rules,
     /// Number of worker threads.
     pub workers: usize,
+}
+
+/// An engine that cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The store failed; [`StoreError`] says whether a retry helps.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The operating system refused a thread. A retry may help.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
 }
 
 /// The confirmation that an event is stored durably.
@@ -156,7 +169,7 @@ pub(super) struct Shared {
 
 impl Engine {
     /// Starts the threads: workers, the poller and the dispatcher.
-    pub fn start(parts: EngineParts) -> anyhow::Result<Engine> {
+    pub fn start(parts: EngineParts) -> Result<Engine, EngineError> {
         let leased: Arc<dyn LeaseStore> = parts.store.clone();
         let context = EngineContext {
             store: Arc::clone(&parts.store),
@@ -204,13 +217,17 @@ impl Engine {
             let shared = Arc::clone(&engine.shared);
             let alert_monitor = AlertMonitor::new(&shared)?;
             let thread = thread::Builder::new().name("alert-monitor".into());
-            *lock(&engine.alert_monitor) = Some(thread.spawn(move || alert_monitor.run(&shared))?);
+            let thread = thread
+                .spawn(move || alert_monitor.run(&shared))
+                .map_err(EngineError::Thread)?;
+            *lock(&engine.alert_monitor) = Some(thread);
         }
         Ok(engine)
     }
 
-    fn spawn(&self, name: String, work: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
-        lock(&self.threads).push(thread::Builder::new().name(name).spawn(work)?);
+    fn spawn(&self, name: String, work: impl FnOnce() + Send + 'static) -> Result<(), EngineError> {
+        let thread = thread::Builder::new().name(name).spawn(work);
+        lock(&self.threads).push(thread.map_err(EngineError::Thread)?);
         Ok(())
     }
 

@@ -33,7 +33,7 @@ mod worker;
 mod workflow_cache;
 
 pub use claim_rates::ClaimRates;
-pub use engine::{Engine, EngineParts, Receipt, SubmitError};
+pub use engine::{Engine, EngineError, EngineParts, Receipt, SubmitError};
 pub use test_run::test_run;
 pub use test_run::{TestRunReport, TestRunWait};
 pub use trap_monitor::MAX_TRAPS_IN_A_ROW;

@@ -7,6 +7,7 @@ use promoflow_velocity::Template;
 use serde_json::Value as Json;
 
 use super::segment_context::SegmentContext;
+use super::workflow_cache::LoadError;
 use crate::metrics::BlockMetrics;
 use promoflow_block_host::LinkedBlock;
 use promoflow_model::block::{Argument, Description, Kind};
@@ -58,7 +59,7 @@ pub(super) enum PlannedValue {
 
 /// Returns a compiled block by its digest.
 pub(super) type FindBlock<'f> =
-    dyn FnMut(&str) -> anyhow::Result<(Arc<StepBlock>, Description)> + 'f;
+    dyn FnMut(&str) -> Result<(Arc<StepBlock>, Description), LoadError> + 'f;
 
 /// The reason why an applied workflow cannot run: its parts no longer fit together.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +83,7 @@ impl Plan {
         let mut steps = Vec::with_capacity(definition.steps.len());
         for step in &definition.steps {
             let (block, description) = block(&step.digest)
-                .map_err(|cause| error(format!("block `{}`: {cause:#}", step.block)))?;
+                .map_err(|cause| error(format!("block `{}`: {cause}", step.block)))?;
             let mut params = Vec::new();
             for parameter in &description.parameters {
                 let given = step.with.iter().find(|(name, _)| *name == parameter.name);

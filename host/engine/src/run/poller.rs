@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::engine::{POLL_INTERVAL, Shared};
+use super::engine::{EngineError, POLL_INTERVAL, Shared};
 use super::worker::Task;
 use crate::sync::lock;
+use promoflow_document::with_causes;
 use promoflow_store::{Changes, StoreError};
 
 /// Delay after an error of the store.
@@ -21,13 +22,13 @@ impl Shared {
     fn refresh_config(&self) -> bool {
         let read = self.parts.workflow_cache.refresh();
         if let Err(error) = &read {
-            tracing::error!("cannot read the configuration: {error:#}");
+            tracing::error!("cannot read the configuration: {error}");
         }
         read.is_ok()
     }
 
     /// Acquires the executor lock if it is available.
-    pub(super) fn try_execute(&self) -> anyhow::Result<()> {
+    pub(super) fn try_execute(&self) -> Result<(), EngineError> {
         let Some(member) = self.parts.store.try_join()? else {
             return Ok(());
         };
@@ -35,7 +36,7 @@ impl Shared {
         self.refresh_config();
         self.executes.store(true, Ordering::SeqCst);
         if let Some(dispatcher) = &self.parts.dispatcher {
-            dispatcher.start()?;
+            dispatcher.start().map_err(EngineError::Thread)?;
         }
         Ok(())
     }
@@ -58,7 +59,7 @@ impl Shared {
                 if let Err(error) = tried
                     && !lost_before
                 {
-                    tracing::error!("cannot become the executor: {error:#}");
+                    tracing::error!("cannot become the executor: {}", with_causes(&error));
                 }
                 self.progress.notify();
                 continue;

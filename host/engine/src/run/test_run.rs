@@ -62,9 +62,7 @@ pub fn test_run(
     clock: Arc<dyn Clock>,
     workflow_cache: &WorkflowCache,
 ) -> Result<Vec<TestRunReport>, SubmitError> {
-    let configuration = workflow_cache
-        .refresh()
-        .map_err(|error| SubmitError::Configuration(format!("{error:#}")))?;
+    let configuration = workflow_cache.refresh()?;
     let contact_overlay = Arc::new(ContactOverlay::default());
     let mut contacts = configuration.contacts;
     loop {

@@ -224,7 +224,7 @@ impl Shared {
         let configuration = match self.parts.workflow_cache.current() {
             Ok(configuration) => configuration,
             Err(error) => {
-                return answer(Err(SubmitError::Configuration(format!("{error:#}"))));
+                return answer(Err(error.into()));
             }
         };
         let starts = self.start_runs(&event, &configuration, executes);
@@ -283,15 +283,15 @@ impl Shared {
             Ok(plan) => plan,
             Err(error) => {
                 // Not an error of the run: an operator may restore what is missing.
-                tracing::error!(run = run.id.0, "the run cannot continue: {error:#}");
-                return self.retry_later(run, reservation, format!("{error:#}"));
+                tracing::error!(run = run.id.0, "the run cannot continue: {error}");
+                return self.retry_later(run, reservation, error.to_string());
             }
         };
         let contacts = match self.parts.workflow_cache.current() {
             Ok(configuration) => configuration.contacts,
             Err(error) => {
-                tracing::error!(run = run.id.0, "the run cannot continue: {error:#}");
-                return self.retry_later(run, reservation, format!("{error:#}"));
+                tracing::error!(run = run.id.0, "the run cannot continue: {error}");
+                return self.retry_later(run, reservation, error.to_string());
             }
         };
         let mut input = SegmentInput::of_run(plan, &run, contacts);

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use anyhow::{Context, Result};
 use chrono_tz::Tz;
 
-use super::plan::{Plan, StepBlock};
-use promoflow_block_host::{Block, BlockLibrary, Grants, SandboxPool};
+use super::SubmitError;
+use super::plan::{Plan, PlanError, StepBlock};
+use crate::committer::CommitError;
+use promoflow_block_host::{Block, BlockError, BlockLibrary, Grants, SandboxPool};
 use promoflow_model::block::Description;
 use promoflow_model::event::Event;
 use promoflow_model::message::PreparedMessage;
@@ -19,6 +20,33 @@ use promoflow_store::{
 
 /// Maximum number of cached plans of earlier configuration versions.
 const MAX_CACHED_PLANS: usize = 256;
+
+/// The reason why a configuration, or the plan of a workflow, cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LoadError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("workflow version {0} is missing")]
+    NoWorkflow(WorkflowVersionId),
+    #[error("the database has no block with digest {0}")]
+    NoBlock(String),
+    #[error(transparent)]
+    Block(#[from] BlockError),
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+/// A store that fails is no mistake in the configuration: the event may be sent again.
+impl From<LoadError> for SubmitError {
+    fn from(error: LoadError) -> SubmitError {
+        match error {
+            LoadError::Store(error) => CommitError(Arc::new(error)).into(),
+            error => SubmitError::Configuration(error.to_string()),
+        }
+    }
+}
+
+type Result<T, E = LoadError> = std::result::Result<T, E>;
 
 /// The active workflows of one configuration version.
 pub struct Configuration {
@@ -152,12 +180,12 @@ impl WorkflowCache {
                     .unwrap_or_else(|error| {
                         tracing::error!(
                             workflow = stored.workflow.id,
-                            "the workflow cannot run: {error:#}"
+                            "the workflow cannot run: {error}"
                         );
                         Arc::new(Plan::broken(
                             stored.row,
                             &stored.workflow,
-                            format!("{error:#}"),
+                            error.to_string(),
                         ))
                     });
                 starts
@@ -193,7 +221,7 @@ impl WorkflowCache {
         let stored = self
             .store
             .workflow_version(workflow)?
-            .with_context(|| format!("workflow version {workflow} is missing"))?;
+            .ok_or(LoadError::NoWorkflow(workflow))?;
         self.cache_plan(&stored, config, &self.messages(config)?)
     }
 
@@ -234,7 +262,7 @@ impl WorkflowCache {
                 Ok(ready) => drop(prepared.insert(id, Arc::new(ready))),
                 // Only deliveries of this message fail; other messages are sent.
                 Err(error) => {
-                    tracing::error!(message = id, "the message cannot be sent: {error:#}");
+                    tracing::error!(message = id, "the message cannot be sent: {error}");
                 }
             }
         }
@@ -254,7 +282,7 @@ impl WorkflowCache {
         let stored = self
             .store
             .block(digest)?
-            .with_context(|| format!("the database has no block with digest {digest}"))?;
+            .ok_or_else(|| LoadError::NoBlock(digest.to_owned()))?;
         let block = Block::load(&self.sandboxes, &stored.bytes, &self.grants)?;
         let entry = (Arc::new(block.link()?), stored.description);
         let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
