@@ -7,6 +7,7 @@
 //! thread that submits it, so a single client never waits for another thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -34,12 +35,52 @@ const FAILURE_PAUSE: Duration = Duration::from_millis(100);
 #[error("{0}")]
 pub struct CommitError(pub Arc<StoreError>);
 
-/// Callback with the result of a unit, on the thread that committed it. It must not block.
-type Callback = Box<dyn FnOnce(Result<CommitReply, CommitError>, CommitUnit) + Send>;
+/// A unit after its transaction.
+pub struct Committed {
+    /// The unit, as it was submitted.
+    pub unit: CommitUnit,
+    /// The reply of the store, or the error of the whole transaction.
+    pub reply: Result<CommitReply, CommitError>,
+    /// The transaction, which other units may share.
+    pub transaction: Transaction,
+}
+
+/// A transaction of the committer.
+#[derive(Clone, Copy, Debug)]
+pub struct Transaction {
+    /// The number of units in it.
+    pub units: usize,
+    /// Its beginning.
+    pub began: Instant,
+    /// Its duration.
+    pub duration: Duration,
+}
+
+/// What follows the transaction of a unit.
+///
+/// [`complete`](Self::complete) is called once, on the thread that committed the unit: usually one
+/// of the committer's, but the submitter's own, within [`Committer::submit`], if no other unit was
+/// waiting. That thread commits nothing else before it returns, so it must not block, and must not
+/// submit a unit itself. It is dropped without a call if the committer stops first.
+pub trait Completion: Send {
+    /// Continues after the transaction, successful or not.
+    fn complete(self: Box<Self>, committed: Committed);
+}
+
+/// Passes the unit to a thread that waits for it.
+struct WakeWaiter(SyncSender<Committed>);
+
+impl Completion for WakeWaiter {
+    fn complete(self: Box<Self>, committed: Committed) {
+        // The channel has room for it. The receiver may be gone; the unit is committed all the
+        // same.
+        let _gone = self.0.try_send(committed);
+    }
+}
 
 struct PendingUnit {
     unit: CommitUnit,
-    done: Callback,
+    completion: Box<dyn Completion>,
 }
 
 /// Commits units in groups.
@@ -218,26 +259,25 @@ impl Committer {
     }
 
     /// Submits a unit. Blocks while too many units are waiting and, if there is nothing else to
-    /// commit, until the commit ends. Once the committer is stopped, drops the unit and its `done`
-    /// callback.
+    /// commit, until this thread has committed it and run its completion. Once the committer is
+    /// stopped, drops the unit and its completion.
     pub fn submit(
         &self,
         unit: CommitUnit,
         reservation: Option<Reservation>,
-        done: impl FnOnce(Result<CommitReply, CommitError>, CommitUnit) + Send + 'static,
+        completion: Box<dyn Completion>,
     ) {
         let queue = &self.queue;
         let mut state = queue.state();
         if queue.is_sole(&state, usize::from(reservation.is_some())) {
             state.commits += 1;
             drop(state);
-            let done = Box::new(done);
-            let batch = vec![PendingUnit { unit, done }];
+            let batch = vec![PendingUnit { unit, completion }];
             self.context.commit_batch(batch);
             queue.end_commit();
             return;
         }
-        self.enqueue(state, unit, reservation, Box::new(done));
+        self.enqueue(state, unit, reservation, completion);
     }
 
     /// Submits a unit from a thread that must not wait for a disk: a thread of the committer always
@@ -246,9 +286,9 @@ impl Committer {
         &self,
         unit: CommitUnit,
         reservation: Reservation,
-        done: impl FnOnce(Result<CommitReply, CommitError>, CommitUnit) + Send + 'static,
+        completion: Box<dyn Completion>,
     ) {
-        self.enqueue(self.queue.state(), unit, Some(reservation), Box::new(done));
+        self.enqueue(self.queue.state(), unit, Some(reservation), completion);
     }
 
     fn enqueue(
@@ -256,7 +296,7 @@ impl Committer {
         mut state: MutexGuard<'_, State>,
         unit: CommitUnit,
         reservation: Option<Reservation>,
-        done: Callback,
+        completion: Box<dyn Completion>,
     ) {
         let queue = &self.queue;
         while state.waiting.len() >= MAX_WAITING && !state.is_closed {
@@ -266,21 +306,18 @@ impl Committer {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         if !state.is_closed {
-            state.waiting.push(PendingUnit { unit, done });
+            state.waiting.push(PendingUnit { unit, completion });
             queue.wake(&state);
         }
         drop(state);
         drop(reservation);
     }
 
-    /// Submits a unit and waits for its commit; `None` if the committer was stopped.
-    pub fn commit(&self, unit: CommitUnit) -> Option<Result<CommitReply, CommitError>> {
-        let (answer, answered) = std::sync::mpsc::channel();
-        self.submit(unit, None, move |reply, _| {
-            // The receiver may be gone; the unit is committed all the same.
-            let _gone = answer.send(reply);
-        });
-        answered.recv().ok()
+    /// Submits a unit and blocks until it is committed; `None` if the committer was stopped.
+    pub fn commit(&self, unit: CommitUnit) -> Option<Committed> {
+        let (waiter, woken) = sync_channel(1);
+        self.submit(unit, None, Box::new(WakeWaiter(waiter)));
+        woken.recv().ok()
     }
 
     /// Returns the number of waiting units.
@@ -314,45 +351,65 @@ fn run_committer(context: &CommitContext, queue: &CommitQueue) {
     }
 }
 
-/// Runs a callback. A panic in it ends neither the thread nor the other callbacks.
-fn notify(done: Callback, reply: Result<CommitReply, CommitError>, unit: CommitUnit) {
-    if catch_unwind(AssertUnwindSafe(|| done(reply, unit))).is_err() {
-        tracing::error!("commit callback panicked");
+/// Runs a completion. A panic in it ends neither the thread nor the other completions.
+fn complete(completion: Box<dyn Completion>, committed: Committed) {
+    if catch_unwind(AssertUnwindSafe(|| completion.complete(committed))).is_err() {
+        tracing::error!("commit completion panicked");
     }
 }
 
 impl CommitContext {
     fn commit_batch(&self, batch: Vec<PendingUnit>) {
-        let (units, callbacks): (Vec<CommitUnit>, Vec<Callback>) = batch
+        let (units, completions): (Vec<CommitUnit>, Vec<Box<dyn Completion>>) = batch
             .into_iter()
-            .map(|waiting| (waiting.unit, waiting.done))
+            .map(|waiting| (waiting.unit, waiting.completion))
             .unzip();
         self.clock.before_commit();
         failpoint::pass(Failpoint::BeforeCommit);
         let began = Instant::now();
-        match self.store.commit(&units, &*self.clock) {
+        let committed = self.store.commit(&units, &*self.clock);
+        let transaction = Transaction {
+            units: units.len(),
+            began,
+            duration: began.elapsed(),
+        };
+        let pending = units.into_iter().zip(completions);
+        match committed {
             Ok(replies) => {
                 failpoint::pass(Failpoint::AfterCommit);
-                self.metrics.commits.record(units.len(), began.elapsed());
-                for ((unit, done), reply) in units.into_iter().zip(callbacks).zip(replies) {
+                let Transaction {
+                    units, duration, ..
+                } = transaction;
+                self.metrics.commits.record(units, duration);
+                for ((unit, completion), reply) in pending.zip(replies) {
                     self.observers.committed(&unit, &reply);
-                    notify(done, Ok(reply), unit);
+                    let committed = Committed {
+                        unit,
+                        reply: Ok(reply),
+                        transaction,
+                    };
+                    complete(completion, committed);
                 }
             }
             Err(error) => {
                 self.metrics.commits.record_failure();
                 match &error {
                     StoreError::Unknown(_) => {
-                        tracing::error!(units = units.len(), "commit failed: {error}");
+                        tracing::error!(units = transaction.units, "commit failed: {error}");
                     }
                     _ => tracing::error!(
-                        units = units.len(),
+                        units = transaction.units,
                         "commit failed, nothing was stored: {error}"
                     ),
                 }
                 let error = CommitError(Arc::new(error));
-                for (unit, done) in units.into_iter().zip(callbacks) {
-                    notify(done, Err(error.clone()), unit);
+                for (unit, completion) in pending {
+                    let committed = Committed {
+                        unit,
+                        reply: Err(error.clone()),
+                        transaction,
+                    };
+                    complete(completion, committed);
                 }
                 thread::sleep(FAILURE_PAUSE);
             }
@@ -365,6 +422,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::thread::ThreadId;
 
     use super::*;
     use crate::run::SubmitError;
@@ -393,6 +451,15 @@ mod tests {
 
         fn commits_at_once(&self) -> usize {
             self.commits_at_once
+        }
+    }
+
+    /// Sends the reply of the store.
+    struct SendReply(Sender<Result<CommitReply, CommitError>>);
+
+    impl Completion for SendReply {
+        fn complete(self: Box<Self>, committed: Committed) {
+            self.0.send(committed.reply).unwrap();
         }
     }
 
@@ -430,9 +497,10 @@ mod tests {
         /// Submits a unit that a thread of the committer commits.
         fn submit(&self) {
             let unit = CommitUnit::Attempts(Box::<AttemptBatch>::default());
-            let (reservation, reply) = (self.committer.reserve(), self.reply.clone());
-            let done = move |result, _| reply.send(result).unwrap();
-            self.committer.submit_deferred(unit, reservation, done);
+            let completion = Box::new(SendReply(self.reply.clone()));
+            let reservation = self.committer.reserve();
+            self.committer
+                .submit_deferred(unit, reservation, completion);
         }
 
         fn began(&self) -> usize {
@@ -485,5 +553,87 @@ mod tests {
             assert_eq!(error.to_string().contains("not stored"), !is_unknown);
         }
         bench.committer.stop();
+    }
+
+    /// A store that commits at once and stores nothing.
+    struct NullStore;
+
+    impl CommitStore for NullStore {
+        fn commit(
+            &self,
+            units: &[CommitUnit],
+            _: &dyn Clock,
+        ) -> Result<Vec<CommitReply>, StoreError> {
+            Ok(vec![CommitReply::Done; units.len()])
+        }
+    }
+
+    fn committer() -> Committer {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let (store, clock) = (Arc::new(NullStore), Arc::new(SystemClock));
+        Committer::start(store, clock, metrics, Arc::default()).unwrap()
+    }
+
+    fn unit() -> CommitUnit {
+        CommitUnit::Attempts(Box::default())
+    }
+
+    /// Sends the thread on which it was completed, and the number of units of its transaction.
+    struct Report(Sender<(ThreadId, usize)>);
+
+    impl Completion for Report {
+        fn complete(self: Box<Self>, committed: Committed) {
+            assert!(committed.reply.is_ok());
+            let thread = thread::current().id();
+            self.0.send((thread, committed.transaction.units)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_lone_unit_is_completed_on_the_submitters_thread() {
+        let committer = committer();
+        let (report, reports) = channel();
+        committer.submit(unit(), None, Box::new(Report(report)));
+        assert_eq!(reports.try_recv(), Ok((thread::current().id(), 1)));
+    }
+
+    #[test]
+    fn other_units_are_completed_on_the_committers_thread() {
+        let committer = committer();
+        let (report, reports) = channel();
+        // Another unit is announced, so this one is not alone.
+        let other = committer.reserve();
+        committer.submit(unit(), None, Box::new(Report(report.clone())));
+        committer.submit_deferred(unit(), other, Box::new(Report(report)));
+        let (first, second) = (reports.recv().unwrap(), reports.recv().unwrap());
+        assert_eq!(first.0, second.0);
+        assert_ne!(first.0, thread::current().id());
+    }
+
+    #[test]
+    fn a_panic_in_a_completion_stops_neither_the_others_nor_the_committer() {
+        struct Panic;
+        impl Completion for Panic {
+            fn complete(self: Box<Self>, _: Committed) {
+                panic!("a completion fails");
+            }
+        }
+        let committer = committer();
+        let (report, reports) = channel();
+        let (first, second) = (committer.reserve(), committer.reserve());
+        committer.submit_deferred(unit(), first, Box::new(Panic));
+        committer.submit_deferred(unit(), second, Box::new(Report(report)));
+        assert!(reports.recv().is_ok());
+        assert!(committer.commit(unit()).is_some());
+    }
+
+    #[test]
+    fn a_stopped_committer_drops_completions() {
+        let committer = committer();
+        committer.stop();
+        let (report, reports) = channel();
+        committer.submit(unit(), None, Box::new(Report(report)));
+        assert!(reports.recv().is_err());
+        assert!(committer.commit(unit()).is_none());
     }
 }

@@ -1,6 +1,5 @@
 //! The groups of metrics, one per part of the host.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -57,8 +56,6 @@ pub struct Commits {
     units: Histogram,
     seconds: Histogram,
     failed: IntCounter,
-    /// Units and nanoseconds of the last commit.
-    last: (AtomicUsize, AtomicU64),
 }
 
 impl Commits {
@@ -78,7 +75,6 @@ impl Commits {
                 "promoflow_commits_failed_total",
                 "Commits that failed as a whole, for example on a full disk or a busy database.",
             )?,
-            last: Default::default(),
         })
     }
 
@@ -87,19 +83,6 @@ impl Commits {
         #[allow(clippy::cast_precision_loss, reason = "a batch is small")]
         self.units.observe(units as f64);
         self.seconds.observe(took.as_secs_f64());
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.last.0.store(units, Ordering::Relaxed);
-        self.last.1.store(nanos, Ordering::Relaxed);
-    }
-
-    /// Returns the units and the duration of the last commit. Callbacks of a commit call this
-    /// before the next commit begins.
-    pub fn last(&self) -> (usize, Duration) {
-        let nanos = self.last.1.load(Ordering::Relaxed);
-        (
-            self.last.0.load(Ordering::Relaxed),
-            Duration::from_nanos(nanos),
-        )
     }
 
     /// Records a failed commit.

@@ -12,7 +12,7 @@ use super::isolate::{IsolatedDeliveries, split_batch};
 use super::rate_limiter::ChannelRateLimiter;
 use super::throttle::Throttle;
 use super::{DispatcherContext, delivery_worker};
-use crate::committer::Committer;
+use crate::committer::{Committed, Committer};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::failpoint;
 use promoflow_model::failpoint::Failpoint;
@@ -285,16 +285,13 @@ impl Fetcher {
         if !batch.starts.is_empty() {
             failpoint::pass(Failpoint::BeforeAttempt);
         }
-        let (answer, answered) = std::sync::mpsc::channel();
-        self.committer.submit(
-            CommitUnit::Attempts(Box::new(batch)),
-            None,
-            move |reply, unit| {
-                // The fetcher waits for this reply.
-                let _gone = answer.send((reply, unit));
-            },
-        );
-        let Ok((reply, CommitUnit::Attempts(batch))) = answered.recv() else {
+        let unit = CommitUnit::Attempts(Box::new(batch));
+        let Some(Committed {
+            unit: CommitUnit::Attempts(batch),
+            reply,
+            ..
+        }) = self.committer.commit(unit)
+        else {
             return Err(CommitterStopped);
         };
         let started = match reply {

@@ -1,11 +1,14 @@
-//! Handles the committer's replies. Runs on the committer's thread, so nothing here blocks.
+//! What follows the commit of an event or of a segment.
+//!
+//! Runs on the thread that committed: the committer's, or the worker's (or sender's) that submitted
+//! a unit when no other one was waiting. Nothing here blocks.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::engine::{EventCallback, MAX_CONFLICTS, Receipt, Shared, SubmitError};
 use super::worker::Task;
-use crate::committer::CommitError;
+use crate::committer::{CommitError, Committed, Completion};
 use crate::sync::lock;
 use promoflow_model::redact;
 use promoflow_store::{
@@ -16,16 +19,56 @@ use promoflow_store::{
 /// Time before a run whose segment could not be committed is tried again.
 const BACK_OFF: Duration = Duration::from_secs(1);
 
+/// What follows the commit of an event.
+pub(super) struct EventCompletion {
+    pub(super) shared: Arc<Shared>,
+    /// Number of earlier tries that ended in a conflict.
+    pub(super) tries: u32,
+    /// Answers the sender.
+    pub(super) answer: EventCallback,
+}
+
+impl Completion for EventCompletion {
+    fn complete(self: Box<Self>, committed: Committed) {
+        let EventCompletion {
+            shared,
+            tries,
+            answer,
+        } = *self;
+        shared.on_event_committed(committed, tries, answer);
+    }
+}
+
+/// What follows the commit of a segment.
+pub(super) struct SegmentCompletion {
+    pub(super) shared: Arc<Shared>,
+    /// The run that the segment continued.
+    pub(super) run: DueRun,
+    /// Number of earlier tries that ended in a conflict.
+    pub(super) tries: u32,
+}
+
+impl Completion for SegmentCompletion {
+    fn complete(self: Box<Self>, committed: Committed) {
+        let SegmentCompletion { shared, run, tries } = *self;
+        shared.on_segment_committed(run, tries, committed);
+    }
+}
+
 impl Shared {
     /// Handles the reply to an event.
-    pub(super) fn on_event_committed(
+    fn on_event_committed(
         self: &Arc<Self>,
-        reply: Result<CommitReply, CommitError>,
-        unit: CommitUnit,
+        committed: Committed,
         tries: u32,
         answer: EventCallback,
     ) {
-        let CommitUnit::Accept(accept) = unit else {
+        let Committed {
+            unit: CommitUnit::Accept(accept),
+            reply,
+            transaction,
+        } = committed
+        else {
             return;
         };
         let segments = || accept.starts.iter().flat_map(|start| &start.segment);
@@ -34,7 +77,7 @@ impl Shared {
         match reply {
             Ok(CommitReply::Accepted { event, runs }) => {
                 events.accepted.inc();
-                self.trace_event(event, &accept, &runs);
+                self.trace_event(event, &accept, &runs, transaction);
                 if tracing::enabled!(tracing::Level::DEBUG) {
                     let claims = segments().flat_map(|segment| &segment.claims);
                     let codes: Vec<String> =
@@ -105,14 +148,13 @@ impl Shared {
     }
 
     /// Handles the reply to a segment.
-    pub(super) fn on_segment_committed(
-        self: &Arc<Self>,
-        run: DueRun,
-        tries: u32,
-        reply: Result<CommitReply, CommitError>,
-        unit: CommitUnit,
-    ) {
-        let CommitUnit::Segment(segment) = unit else {
+    fn on_segment_committed(self: &Arc<Self>, run: DueRun, tries: u32, committed: Committed) {
+        let Committed {
+            unit: CommitUnit::Segment(segment),
+            reply,
+            transaction,
+        } = committed
+        else {
             return;
         };
         match reply {
@@ -124,7 +166,7 @@ impl Shared {
             }
             Ok(CommitReply::Done) => {
                 self.context.leases.committed(&segment.claims);
-                self.trace_segment(&segment);
+                self.trace_segment(&segment, transaction);
                 self.count_traps(run.workflow, &segment);
                 self.after_commit(std::iter::once(&*segment));
             }

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use super::engine::Shared;
+use crate::committer::Transaction;
 use promoflow_model::trace_context::Origin;
 use promoflow_store::{AcceptEvent, EventRowId, RunId, Segment, SegmentEnd};
 use promoflow_trace::{CommitSpan, SegmentSpan, StepSpan, TraceRecord};
@@ -14,11 +15,12 @@ impl Shared {
         row: EventRowId,
         accept: &AcceptEvent,
         runs: &[Option<RunId>],
+        transaction: Transaction,
     ) {
         let Some(tracer) = &self.parts.tracer else {
             return;
         };
-        let commit = self.last_commit();
+        let commit = commit_span(transaction);
         let started = accept.starts.iter().zip(runs);
         let segments = started
             .filter_map(|(start, run)| Some(segment_span(start.segment.as_ref()?, (*run)?, 0)))
@@ -39,26 +41,26 @@ impl Shared {
     }
 
     /// Records a committed segment.
-    pub(super) fn trace_segment(&self, segment: &Segment) {
+    pub(super) fn trace_segment(&self, segment: &Segment, transaction: Transaction) {
         if let Some(tracer) = &self.parts.tracer
             && let Some((run, number)) = segment.run
         {
             tracer.record(TraceRecord::Segment {
                 segment: segment_span(segment, run, number),
-                commit: self.last_commit(),
+                commit: commit_span(transaction),
             });
         }
     }
+}
 
-    /// Returns the span of the latest commit.
-    fn last_commit(&self) -> CommitSpan {
-        let (units, took) = self.parts.metrics.commits.last();
-        let ended = SystemTime::now();
-        CommitSpan {
-            began: ended.checked_sub(took).unwrap_or(ended),
-            ended,
-            units,
-        }
+/// Returns the span of a transaction.
+fn commit_span(transaction: Transaction) -> CommitSpan {
+    let now = SystemTime::now();
+    let began = now.checked_sub(transaction.began.elapsed()).unwrap_or(now);
+    CommitSpan {
+        began,
+        ended: began.checked_add(transaction.duration).unwrap_or(now),
+        units: transaction.units,
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
+use super::completion::{EventCompletion, SegmentCompletion};
 use super::engine::{EventCallback, MAX_CONFLICTS, Shared, SubmitError};
 use super::segment::{Conflict, SegmentInput, execute, positions, retry_or_fail};
 use super::workflow_cache::Configuration;
@@ -111,12 +112,16 @@ impl Shared {
             config,
             starts: Vec::new(),
         };
-        let shared = Arc::clone(self);
+        let completion = EventCompletion {
+            shared: Arc::clone(self),
+            tries: 0,
+            answer,
+        };
         let committer = &self.parts.committer;
         committer.submit_deferred(
             CommitUnit::Accept(Box::new(accept)),
             committer.reserve(),
-            move |reply, unit| shared.on_event_committed(reply, unit, 0, answer),
+            Box::new(completion),
         );
     }
 
@@ -233,13 +238,15 @@ impl Shared {
             config: configuration.id,
             starts,
         };
-        let shared = Arc::clone(self);
+        let completion = EventCompletion {
+            shared: Arc::clone(self),
+            tries,
+            answer,
+        };
         let unit = CommitUnit::Accept(Box::new(accept));
         self.parts
             .committer
-            .submit(unit, Some(reservation), move |reply, unit| {
-                shared.on_event_committed(reply, unit, tries, answer);
-            });
+            .submit(unit, Some(reservation), Box::new(completion));
     }
 
     /// Returns the runs that an event starts, with their first segments if this process executes. A
@@ -318,12 +325,14 @@ impl Shared {
         reservation: Reservation,
         segment: Segment,
     ) {
-        let shared = Arc::clone(self);
+        let completion = SegmentCompletion {
+            shared: Arc::clone(self),
+            run,
+            tries,
+        };
         let unit = CommitUnit::Segment(Box::new(segment));
         self.parts
             .committer
-            .submit(unit, Some(reservation), move |reply, unit| {
-                shared.on_segment_committed(run, tries, reply, unit);
-            });
+            .submit(unit, Some(reservation), Box::new(completion));
     }
 }
