@@ -13,7 +13,7 @@
 //! | [`key`] | API keys |
 //! | [`database`] | the address of a database |
 //! | [`trace_context`] | the trace that a request belongs to |
-//! | [`clock`], [`backoff`], [`zone`] | time, delays between attempts, time zones by name |
+//! | [`clock`], [`retry`], [`zone`] | time, delays between attempts, time zones by name |
 //! | [`redact`] | secrets and addresses in logs |
 //!
 //! ```
@@ -29,7 +29,6 @@
 #![forbid(unsafe_code)]
 
 pub mod alert;
-pub mod backoff;
 pub mod block;
 pub mod clock;
 pub mod contact;
@@ -41,6 +40,7 @@ pub mod key;
 pub mod message;
 pub mod pool;
 pub mod redact;
+pub mod retry;
 #[cfg(test)]
 mod schema_check;
 pub mod trace_context;

@@ -5,12 +5,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::rate_limiter::ChannelRateLimiter;
-use super::throttle::Throttle;
 use crate::sync::lock;
 use promoflow_channels::{Channel, Limits};
 use promoflow_config::Rate;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::message::ChannelKind;
+use promoflow_model::retry::Throttle;
 use promoflow_store::{AttemptEnd, AttemptOutcome, DueDelivery};
 
 /// Maximum number of deliveries in flight in one channel queue; their attempts have started.

@@ -7,15 +7,14 @@ use std::time::SystemTime;
 
 use super::DispatcherContext;
 use super::channel_queue::ChannelQueue;
-use super::throttle::Throttle;
 use crate::sync::lock;
 use promoflow_channels::{DeliveryOutcome, OutboundMessage};
-use promoflow_model::backoff::Backoff;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::failpoint;
 use promoflow_model::failpoint::Failpoint;
 use promoflow_model::message::UNSUBSCRIBE_TAG;
 use promoflow_model::redact;
+use promoflow_model::retry::{Backoff, Retry, Throttle};
 use promoflow_store::{AttemptEnd, AttemptOutcome, DueDelivery};
 use promoflow_trace::TraceRecord;
 
@@ -142,16 +141,14 @@ fn outcome(delivery: &DueDelivery, handover: DeliveryOutcome, now: Timestamp) ->
             after,
             ambiguous,
         } => {
-            let tries = delivery.attempts + 1;
-            let Some(due) = Backoff::DELIVERY.next(tries, now) else {
-                let error = format!("{error}; given up after {tries} attempts");
-                return AttemptOutcome::RetriesExhausted { error, ambiguous };
-            };
-            let due = after.map_or(due, |after| due.max(Throttle::end(after, now)));
-            AttemptOutcome::RetryableFailure {
-                error,
-                due: delivery.hours.map_or(due, |hours| hours.next_opening(due)),
-                ambiguous,
+            let asked = after.map(|after| Throttle::end(after, now));
+            match Backoff::DELIVERY.after_failure(delivery.attempts + 1, error, asked, now) {
+                Retry::At { due, error } => AttemptOutcome::RetryableFailure {
+                    error,
+                    due: delivery.hours.map_or(due, |hours| hours.next_opening(due)),
+                    ambiguous,
+                },
+                Retry::GiveUp { error } => AttemptOutcome::RetriesExhausted { error, ambiguous },
             }
         }
     }

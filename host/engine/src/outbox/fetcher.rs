@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use super::channel_queue::ChannelQueue;
 use super::isolate::{IsolatedDeliveries, split_batch};
 use super::rate_limiter::ChannelRateLimiter;
-use super::throttle::Throttle;
 use super::{DispatcherContext, delivery_worker};
 use crate::committer::{Committed, Committer};
 use promoflow_model::clock::Timestamp;
 use promoflow_model::failpoint;
 use promoflow_model::failpoint::Failpoint;
+use promoflow_model::retry::Throttle;
 use promoflow_store::{
     AttemptBatch, AttemptEnd, AttemptOutcome, CommitReply, CommitUnit, DeliveryId, DueDelivery,
     Store, StoreError, ThrottledParty,

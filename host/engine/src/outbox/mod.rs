@@ -19,7 +19,6 @@ mod fetcher;
 mod isolate;
 mod notifications;
 mod rate_limiter;
-mod throttle;
 mod unsubscribe;
 
 use std::collections::HashSet;

@@ -10,12 +10,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::DispatcherContext;
-use super::throttle::Throttle;
 use promoflow_channels::{DeliveryOutcome, Notifier};
-use promoflow_model::backoff::Backoff;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::failpoint;
 use promoflow_model::failpoint::Failpoint;
+use promoflow_model::retry::{Backoff, Retry, Throttle};
 use promoflow_store::{Notification, NotificationOutcome, Result, Store, ThrottledParty};
 
 /// Interval at which due notifications are fetched.
@@ -179,16 +178,13 @@ fn attempt_end(
         DeliveryOutcome::RetryableFailure { error, .. }
         | DeliveryOutcome::PermanentFailure { error } => error,
     };
-    let tries = notification.attempts + 1;
-    let Some(due) = Backoff::DELIVERY.next(tries, now) else {
-        let error = format!("{error}; given up after {tries} attempts");
-        return (NotificationOutcome::Failed { error }, "permanent");
-    };
-    let due = asked.map_or(due, |asked| due.max(asked));
-    (
-        NotificationOutcome::RetryableFailure { due, error },
-        "retryable",
-    )
+    match Backoff::DELIVERY.after_failure(notification.attempts + 1, error, asked, now) {
+        Retry::At { due, error } => (
+            NotificationOutcome::RetryableFailure { due, error },
+            "retryable",
+        ),
+        Retry::GiveUp { error } => (NotificationOutcome::Failed { error }, "permanent"),
+    }
 }
 
 #[cfg(test)]

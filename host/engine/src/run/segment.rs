@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 use promoflow_model::clock::{Clock, Timestamp};
 use promoflow_model::event::Event;
 use promoflow_model::pool::{Calendar, CodeGroup};
+use promoflow_model::retry::Retry;
 use promoflow_store::{
     DueRun, FailureKind, Position, RetryState, RunId, Segment, SegmentEnd, Store, WaitOutcome,
 };
@@ -218,11 +219,9 @@ pub(super) fn retry_or_fail(
         .iter()
         .find(|retry_state| retry_state.step == step && retry_state.kind == kind);
     let attempts = known.map_or(0, |retry_state| retry_state.attempts) + 1;
-    match kind.backoff().next(attempts, now) {
-        None => SegmentEnd::Failed {
-            error: format!("{error}; given up after {attempts} attempts"),
-        },
-        Some(due) => SegmentEnd::Retry {
+    match kind.backoff().after_failure(attempts, error, None, now) {
+        Retry::GiveUp { error } => SegmentEnd::Failed { error },
+        Retry::At { due, error } => SegmentEnd::Retry {
             error,
             due,
             retry_state: RetryState {
@@ -242,7 +241,7 @@ pub(super) fn positions(segment: &Segment) -> impl Iterator<Item = Position> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use promoflow_model::backoff::Backoff;
+    use promoflow_model::retry::Backoff;
 
     /// Returns true if the segment is retried after this error, and updates its retry states.
     fn met(kind: FailureKind, step: &str, retry_states: &mut Vec<RetryState>) -> bool {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::*;
-use promoflow_model::backoff::Backoff;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::event::CheckedEvent;
 use promoflow_model::pool::CodeGroup;
+use promoflow_model::retry::Backoff;
 use promoflow_model::workflow::{Repeat, Workflow};
 
 /// A commit request, which is committed or rejected as a whole.
