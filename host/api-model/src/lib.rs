@@ -3,7 +3,25 @@
 //!
 //! Each type converts from the stored rows or the results that it shows. With the feature `schema`
 //! the types describe themselves for the OpenAPI document. Domain types whose JSON is the same in
-//! the API, such as states and scopes, stand in it as they are.
+//! the API, such as states and scopes, are used as they are.
+//!
+//! Each module holds the JSON of the resource that it is named after.
+//!
+//! ```
+//! use promoflow_api_model::ErrorDetail;
+//!
+//! let error = ErrorDetail {
+//!     field: Some("discount".to_owned()),
+//!     detail: "expected 0 to 99".to_owned(),
+//!     ..ErrorDetail::default()
+//! };
+//! // What is unknown is left out.
+//! let json = serde_json::to_value(error).expect("a value");
+//! assert_eq!(json, serde_json::json!({ "field": "discount", "detail": "expected 0 to 99" }));
+//! ```
+//!
+//! This crate is internal to Promoflow: its interface changes in any release. Programs depend on the
+//! facade `promoflow` instead.
 #![forbid(unsafe_code)]
 
 mod alerts;
