@@ -2,7 +2,7 @@
 
 use promoflow::event::Event;
 use promoflow::store::RunState;
-use promoflow_tests::{Helper, PromoflowExt, TestApp, chaos};
+use promoflow_tests::{Helper, PromoflowExt, TestApp, chaos, until};
 
 use crate::HELPER;
 
@@ -161,7 +161,6 @@ fn p2_a_kill_between_acceptance_and_commit_gives_the_run_one_code() {
     let (app, promoflow) = TestApp::with_codes(10);
     // This process holds the executor lock, executes nothing, and is stopped in a commit.
     let running = promoflow.start().unwrap();
-    let mut sender = Helper::start(HELPER, &app.database(), &["send", "orphan", "4"]);
     let (held, wait) = std::sync::mpsc::channel::<()>();
     app.clock.before_commit(move || {
         // Ends after the sender was killed.
@@ -169,9 +168,8 @@ fn p2_a_kill_between_acceptance_and_commit_gives_the_run_one_code() {
     });
     // The first event here keeps the committer in that commit.
     running.submit(Event::new("nothing", "nobody"), |_| ());
-    while app.clock.pending_hooks() > 0 {
-        std::thread::yield_now();
-    }
+    until(|| app.clock.pending_hooks() == 0);
+    let mut sender = Helper::start(HELPER, &app.database(), &["send", "orphan", "4"]);
     let acks: Vec<_> = (0..4).map(|_| sender.ack().unwrap()).collect();
     assert!(sender.kill().is_empty());
     let pending: Vec<_> = acks.iter().flat_map(|ack| ack.runs.clone()).collect();
