@@ -52,7 +52,7 @@
 //! A component imports only the functions that its block calls, and `log`, which passes the message
 //! and the position of a panic to the run's history. A step is granted only those.
 
-#[cfg(any(test, target_arch = "wasm32"))]
+#[cfg(target_arch = "wasm32")]
 mod allocator;
 mod argument;
 mod block;
