@@ -413,9 +413,10 @@ fn commands_go_in_one_packet_if_the_server_supports_pipelining() {
             String::from_utf8_lossy(&bytes[..read]).into_owned()
         };
         next("220 here\r\n");
-        let mut packets = Vec::new();
-        packets.push(next("250-here\r\n250 PIPELINING\r\n"));
-        packets.push(next("250 ok\r\n250 ok\r\n354 go on\r\n"));
+        let packets = vec![
+            next("250-here\r\n250 PIPELINING\r\n"),
+            next("250 ok\r\n250 ok\r\n354 go on\r\n"),
+        ];
         stream.write_all(b"250 taken\r\n").unwrap();
         sender.lock().unwrap().send(packets).unwrap();
     });
