@@ -343,7 +343,8 @@ fn find_exit(
         Outcome::Port(port) => (port, None),
         Outcome::WaitUntil { until, port } => (port, Some(until)),
         Outcome::WaitForCode { .. } | Outcome::WaitForReply { .. } => {
-            unreachable!("a step that waits has not chosen a port yet")
+            let waits = format!("step `{}` ({}): waits without a port", step.id, step.name);
+            return Err(failed(waits));
         }
     };
     let target = step
