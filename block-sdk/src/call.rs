@@ -1,8 +1,7 @@
 //! A call of a block, with typed access to its parameters.
 
 use crate::bindings::exports::promoflow::workflow::block as contract;
-use crate::messages::TargetEntry;
-use crate::{Argument, Channel, Choice, Error, Hours, Resumption};
+use crate::{Channel, Choice, Error, Hours, Resumption, Value, hours, json};
 
 /// One call of a block.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,8 +15,12 @@ pub struct Call {
 
 impl From<contract::Call> for Call {
     fn from(call: contract::Call) -> Self {
+        let params = call
+            .params
+            .into_iter()
+            .map(|entry| (entry.name, entry.value));
         Self {
-            params: Params(call.params),
+            params: Params(params.collect()),
             resumed: call.resumed,
         }
     }
@@ -27,21 +30,8 @@ impl From<contract::Call> for Call {
 ///
 /// Getters without `_opt` require the parameter. Every error is [`Error::Invalid`] and names the
 /// parameter.
-///
-/// ```
-/// use promoflow_block::{Choice, Error, Params, Payload};
-///
-/// // reuse: { contact: 30d }
-/// let params = Params::from_iter([("reuse", Choice::duration("contact", 2_592_000))]);
-/// let reuse = params.choice("reuse")?;
-/// match (reuse.name.as_str(), &reuse.payload) {
-///     ("contact", Some(Payload::Duration(seconds))) => assert_eq!(*seconds, 2_592_000),
-///     _ => return Err(Error::Invalid("reuse must be { contact: 30d }".into())),
-/// }
-/// # Ok::<(), Error>(())
-/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Params(Vec<(String, Argument)>);
+pub struct Params(Vec<(String, Value)>);
 
 /// Defines the required and the optional getter of a type.
 macro_rules! getters {
@@ -59,7 +49,7 @@ macro_rules! getters {
         /// # Errors
         /// Fails if the parameter has another type.
         pub fn $name_opt(&self, name: &str) -> Result<Option<$type>, Error> {
-            let take: fn(&Argument) -> Option<$type> = $take;
+            let take: fn(&Value) -> Option<$type> = $take;
             match self.get(name) {
                 None => Ok(None),
                 Some(value) => match take(value) {
@@ -74,55 +64,53 @@ macro_rules! getters {
 impl Params {
     /// Returns the parameter's value without conversion.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Argument> {
+    pub fn get(&self, name: &str) -> Option<&Value> {
         let found = self.0.iter().find(|(given, _)| given == name);
         found.map(|(_, value)| value)
     }
 
     getters! {
         "text" text text_opt -> &str = |value| match value {
-            Argument::Text(text) => Some(text),
+            Value::Text(text) => Some(text),
             _ => None,
         };
         "an integer" integer integer_opt -> i64 = |value| match value {
-            Argument::Integer(number) => Some(*number),
+            Value::Integer(number) => Some(*number),
             _ => None,
         };
         "a number" decimal decimal_opt -> f64 = |value| match value {
-            Argument::Decimal(number) => Some(*number),
-            // A default may be an integer. All bounds are far below 2^53, up to which this is
-            // exact.
-            Argument::Integer(number) => Some(*number as f64),
+            Value::Decimal(number) => Some(*number),
+            // All bounds of a description are far below 2^53, up to which this is exact.
+            Value::Integer(number) => Some(*number as f64),
             _ => None,
         };
         "true or false" boolean boolean_opt -> bool = |value| match value {
-            Argument::Boolean(yes) => Some(*yes),
+            Value::Boolean(yes) => Some(*yes),
             _ => None,
         };
-        "a duration, in seconds" duration duration_opt -> u64 = |value| match value {
-            Argument::Duration(seconds) => Some(*seconds),
+        "a duration" duration duration_opt -> u64 = |value| match value {
+            Value::Integer(seconds) => u64::try_from(*seconds).ok(),
             _ => None,
         };
-        "a choice" choice choice_opt -> &Choice = |value| match value {
-            Argument::Choice(choice) => Some(choice),
-            _ => None,
-        };
+        "one of its alternatives" choice choice_opt -> Choice = Choice::read;
         "a channel" channel channel_opt -> Channel = |value| match value {
-            Argument::Channel(channel) => Some(*channel),
+            Value::Text(name) => Channel::from_name(name),
             _ => None,
         };
-        "hours" hours hours_opt -> &Hours = |value| match value {
-            Argument::Hours(hours) => Some(hours),
+        "hours such as 09:00-21:00" hours hours_opt -> Hours = |value| match value {
+            Value::Text(text) => hours::read(text),
             _ => None,
         };
-        "a list of targets" targets targets_opt -> &[TargetEntry] = |value| match value {
-            Argument::Targets(targets) => Some(targets),
+        "a list of mappings" records records_opt -> Vec<Params> = |value| match value {
+            Value::Json(text) => {
+                json::parse_records(text).map(|records| records.into_iter().map(Params).collect())
+            }
             _ => None,
         };
     }
 }
 
-impl<N: Into<String>, V: Into<Argument>> FromIterator<(N, V)> for Params {
+impl<N: Into<String>, V: Into<Value>> FromIterator<(N, V)> for Params {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(given: I) -> Self {
         let pairs = given.into_iter();
         Self(
@@ -134,7 +122,7 @@ impl<N: Into<String>, V: Into<Argument>> FromIterator<(N, V)> for Params {
 }
 
 /// Creates the error for an invalid parameter.
-fn invalid(name: &str, what: &str) -> Error {
+pub(crate) fn invalid(name: &str, what: &str) -> Error {
     Error::Invalid(format!("{name} {what}"))
 }
 
@@ -154,6 +142,12 @@ mod tests {
             Err(Error::Invalid("type is missing".into()))
         );
         assert_eq!(params.text_opt("type"), Ok(None));
+    }
+
+    #[test]
+    fn rejects_negative_durations() {
+        let params = Params::from_iter([("for", -1_i64)]);
+        assert!(params.duration("for").is_err());
     }
 
     #[test]

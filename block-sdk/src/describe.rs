@@ -3,8 +3,8 @@
 use std::ops::RangeInclusive;
 
 use crate::{
-    Alternative, Argument, DecimalBounds, Description, IntegerBounds, Kind, Parameter, PayloadType,
-    Port, TextBounds,
+    Alternative, Carries, DecimalBounds, Description, IntegerBounds, Kind, Parameter, Port,
+    TextBounds, Value,
 };
 
 impl Description {
@@ -119,37 +119,37 @@ impl Parameter {
 
     /// Sets the value if the step does not set the parameter.
     #[must_use]
-    pub fn default(mut self, value: impl Into<Argument>) -> Self {
+    pub fn default(mut self, value: impl Into<Value>) -> Self {
         self.default = Some(value.into());
         self
     }
 }
 
 impl Alternative {
-    fn new(name: &str, title: &str, payload: Option<PayloadType>) -> Self {
+    fn new(name: &str, title: &str, carries: Carries) -> Self {
         Self {
             name: name.into(),
             title: title.into(),
-            payload,
+            carries,
         }
     }
 
     /// Creates an alternative without a value: `when-empty: fail`.
     #[must_use]
     pub fn plain(name: &str, title: &str) -> Self {
-        Self::new(name, title, None)
+        Self::new(name, title, Carries::Nothing)
     }
 
     /// Creates an alternative with text: `when-empty: { code: WELCOME }`.
     #[must_use]
     pub fn text(name: &str, title: &str) -> Self {
-        Self::new(name, title, Some(PayloadType::Text))
+        Self::new(name, title, Carries::Text)
     }
 
     /// Creates an alternative with a duration: `reuse: { contact: 30d }`.
     #[must_use]
     pub fn duration(name: &str, title: &str) -> Self {
-        Self::new(name, title, Some(PayloadType::Duration))
+        Self::new(name, title, Carries::Duration)
     }
 }
 
@@ -161,7 +161,7 @@ impl Port {
             name: name.into(),
             title: name.into(),
             description: String::new(),
-            falls_through: false,
+            follows: false,
         }
     }
 
@@ -182,7 +182,7 @@ impl Port {
     /// Leads to the next step of the list unless the workflow connects the port.
     #[must_use]
     pub fn falls_through(mut self) -> Self {
-        self.falls_through = true;
+        self.follows = true;
         self
     }
 }

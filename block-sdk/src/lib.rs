@@ -52,14 +52,15 @@
 //! A component imports only the functions that its block calls, and `log`, which passes the message
 //! and the position of a panic to the run's history. A step is granted only those.
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(any(test, target_arch = "wasm32"))]
 mod allocator;
-mod argument;
 mod block;
 mod call;
 mod choice;
 mod describe;
 mod host;
+mod hours;
+mod json;
 mod outcome;
 mod value;
 
@@ -75,15 +76,15 @@ pub mod promocodes;
 pub mod testing;
 
 pub use bindings::exports::promoflow::workflow::block::{
-    Alternative, Argument, BlockError as Error, Choice, CodeWait, DecimalBounds, Description,
-    IntegerBounds, Kind, Outcome, Parameter, Payload, PayloadType, Port, ReplyWait, Resumption,
-    TextBounds, Timer,
+    Alternative, BlockError as Error, Carries, CodeWait, DecimalBounds, Description, IntegerBounds,
+    Kind, Outcome, Parameter, Port, ReplyWait, Resumption, TextBounds, Timer,
 };
 pub use bindings::promoflow::workflow::data::SetError;
-pub use bindings::promoflow::workflow::messages::{Request, SendError};
+pub use bindings::promoflow::workflow::messages::{Channel, Hours, Request, SendError};
 pub use bindings::promoflow::workflow::promocodes::{
     ClaimError, Origin, Promocode, Reuse, Selector, WhenEmpty,
 };
-pub use bindings::promoflow::workflow::types::{Channel, Hours, Value};
+pub use bindings::promoflow::workflow::types::Value;
 pub use block::Block;
 pub use call::{Call, Params};
+pub use choice::{Choice, ChoicePayload};

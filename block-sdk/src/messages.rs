@@ -2,7 +2,6 @@
 
 use crate::{Channel, Request, SendError, host::messages as host};
 
-pub use crate::bindings::exports::promoflow::workflow::block::TargetEntry;
 pub use crate::bindings::promoflow::workflow::messages::{Delivery, Recipient, Target};
 
 /// Stages one delivery. Nothing leaves the host before the segment is committed.
@@ -32,6 +31,22 @@ impl Request {
 }
 
 impl Channel {
+    /// All channels.
+    pub const ALL: [Self; 6] = [
+        Self::Email,
+        Self::Sms,
+        Self::Viber,
+        Self::MobilePush,
+        Self::WebPush,
+        Self::Telegram,
+    ];
+
+    /// Returns the channel with that name in workflows.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|channel| channel.name() == name)
+    }
+
     /// Returns the name in workflows: `mobile-push`.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -21,7 +21,7 @@ impl Outcome {
     pub fn wait_for_code(selector: Selector) -> Self {
         Self::WaitForCode(CodeWait {
             selector,
-            deadline: None,
+            give_up: None,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The block's description.
 
-use promoflow_block::{Alternative, Choice, Description, Parameter, Port};
+use promoflow_block::{Alternative, Description, Parameter, Port};
 
 pub(crate) fn description() -> Description {
     Description::new("get-promocode", env!("CARGO_PKG_VERSION"))
@@ -34,13 +34,13 @@ pub(crate) fn description() -> Description {
             Parameter::choice("when-empty", when_empty())
                 .title("If no code is available")
                 .description("What to do if no code matches.")
-                .default(Choice::plain("port")),
+                .default("port"),
         )
         .param(
             Parameter::choice("reuse", reuse())
                 .title("Reuse")
                 .description("Whether a code that was claimed before may be used again.")
-                .default(Choice::plain("never")),
+                .default("never"),
         )
         .port(
             Port::new("next")

@@ -36,7 +36,7 @@ impl Block for GetPromocode {
 
     fn run(call: Call) -> Result<Outcome, Error> {
         let step = Step::read(&call.params)?;
-        if call.resumed == Some(Resumption::TimedOut) {
+        if call.resumed == Some(Resumption::GaveUp) {
             return Ok(Outcome::port("exhausted"));
         }
         match promocodes::claim(&step.selector) {

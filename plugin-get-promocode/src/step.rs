@@ -1,6 +1,6 @@
 //! Conversion of a step's parameters to a selector.
 
-use promoflow_block::{Choice, Error, Params, Payload, Reuse, Selector, WhenEmpty};
+use promoflow_block::{Choice, ChoicePayload, Error, Params, Reuse, Selector, WhenEmpty};
 
 /// The parameters of a step.
 pub(crate) struct Step {
@@ -20,13 +20,11 @@ pub(crate) enum OnEmpty {
 impl Step {
     pub(crate) fn read(params: &Params) -> Result<Self, Error> {
         let when_empty = params.choice("when-empty")?;
-        let (when_empty, empty) = match (when_empty.name.as_str(), &when_empty.payload) {
-            ("port", None) => (WhenEmpty::Report, OnEmpty::Port),
-            ("fail", None) => (WhenEmpty::Report, OnEmpty::Fail),
-            ("wait", None) => (WhenEmpty::Wait, OnEmpty::Port),
-            ("code", Some(Payload::Text(code))) => {
-                (WhenEmpty::Substitute(code.clone()), OnEmpty::Port)
-            }
+        let (when_empty, empty) = match (when_empty.name.as_str(), when_empty.payload) {
+            ("port", ChoicePayload::Nothing) => (WhenEmpty::Report, OnEmpty::Port),
+            ("fail", ChoicePayload::Nothing) => (WhenEmpty::Report, OnEmpty::Fail),
+            ("wait", ChoicePayload::Nothing) => (WhenEmpty::Wait, OnEmpty::Port),
+            ("code", ChoicePayload::Text(code)) => (WhenEmpty::Substitute(code), OnEmpty::Port),
             _ => {
                 return Err(invalid(
                     "when-empty must be port, fail, wait or { code: TEXT }",
@@ -59,11 +57,11 @@ impl Step {
     }
 }
 
-fn reuse(choice: &Choice) -> Result<Reuse, Error> {
-    match (choice.name.as_str(), &choice.payload) {
-        ("never", None) => Ok(Reuse::Never),
-        ("run", None) => Ok(Reuse::WithinRun),
-        ("contact", Some(Payload::Duration(seconds))) => Ok(Reuse::ForContact(*seconds)),
+fn reuse(choice: Choice) -> Result<Reuse, Error> {
+    match (choice.name.as_str(), choice.payload) {
+        ("never", ChoicePayload::Nothing) => Ok(Reuse::Never),
+        ("run", ChoicePayload::Nothing) => Ok(Reuse::WithinRun),
+        ("contact", ChoicePayload::Duration(seconds)) => Ok(Reuse::ForContact(seconds)),
         _ => Err(invalid("reuse must be never, run or { contact: 30d }")),
     }
 }

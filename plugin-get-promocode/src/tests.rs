@@ -1,13 +1,11 @@
 //! Claims of a step, and the ports it takes.
 
 use promoflow_block::testing::Host;
-use promoflow_block::{
-    Argument, Choice, ClaimError, Error, Outcome, Resumption, Reuse, Selector, WhenEmpty,
-};
+use promoflow_block::{ClaimError, Error, Outcome, Resumption, Reuse, Selector, Value, WhenEmpty};
 
 use super::GetPromocode;
 
-type Param = (&'static str, Argument);
+type Param = (&'static str, Value);
 
 fn step(more: impl IntoIterator<Item = Param>) -> Vec<Param> {
     let mut params = vec![
@@ -19,8 +17,8 @@ fn step(more: impl IntoIterator<Item = Param>) -> Vec<Param> {
     params
 }
 
-fn chosen(name: &str) -> Argument {
-    Choice::plain(name).into()
+fn json(text: &str) -> Value {
+    Value::Json(text.into())
 }
 
 #[test]
@@ -35,7 +33,7 @@ fn saves_the_code_under_the_given_name() {
 
 #[test]
 fn takes_the_port_if_the_pool_is_empty() {
-    for params in [step([]), step([("when-empty", chosen("port"))])] {
+    for params in [step([]), step([("when-empty", "port".into())])] {
         let mut host = Host::new();
         assert_eq!(
             host.run::<GetPromocode>(params),
@@ -47,7 +45,7 @@ fn takes_the_port_if_the_pool_is_empty() {
 
 #[test]
 fn fails_on_an_empty_pool_if_configured() {
-    let outcome = Host::new().run::<GetPromocode>(step([("when-empty", chosen("fail"))]));
+    let outcome = Host::new().run::<GetPromocode>(step([("when-empty", "fail".into())]));
     let Err(Error::Rejected(why)) = outcome else {
         panic!("{outcome:?}")
     };
@@ -56,7 +54,7 @@ fn fails_on_an_empty_pool_if_configured() {
 
 #[test]
 fn waits_on_an_empty_pool_and_claims_again() {
-    let wait = || step([("when-empty", chosen("wait"))]);
+    let wait = || step([("when-empty", "wait".into())]);
     let mut host = Host::new();
     let selector = Selector {
         when_empty: WhenEmpty::Wait,
@@ -73,7 +71,7 @@ fn waits_on_an_empty_pool_and_claims_again() {
     );
     assert_eq!(host.get("promocode"), Some(&"B2".into()));
     assert_eq!(
-        host.resume::<GetPromocode>(wait(), Resumption::TimedOut),
+        host.resume::<GetPromocode>(wait(), Resumption::GaveUp),
         Ok(Outcome::port("exhausted"))
     );
 }
@@ -81,8 +79,7 @@ fn waits_on_an_empty_pool_and_claims_again() {
 #[test]
 fn uses_the_substitute_if_the_pool_is_empty() {
     let mut host = Host::new();
-    let substitute = Choice::text("code", "WELCOME").into();
-    let outcome = host.run::<GetPromocode>(step([("when-empty", substitute)]));
+    let outcome = host.run::<GetPromocode>(step([("when-empty", json(r#"{"code":"WELCOME"}"#))]));
     assert_eq!(outcome, Ok(Outcome::port("next")));
     assert_eq!(host.get("promocode"), Some(&"WELCOME".into()));
 }
@@ -90,16 +87,12 @@ fn uses_the_substitute_if_the_pool_is_empty() {
 #[test]
 fn passes_reuse_to_the_host() {
     for (given, reuse) in [
-        (Choice::plain("never"), Reuse::Never),
-        (Choice::plain("run"), Reuse::WithinRun),
-        (
-            Choice::duration("contact", 2_592_000),
-            Reuse::ForContact(2_592_000),
-        ),
+        (Value::from("never"), Reuse::Never),
+        (Value::from("run"), Reuse::WithinRun),
+        (json(r#"{"contact":2592000}"#), Reuse::ForContact(2_592_000)),
     ] {
         let mut host = Host::new().code("A1");
-        let step = step([("reuse", given.into())]);
-        host.run::<GetPromocode>(step).unwrap();
+        host.run::<GetPromocode>(step([("reuse", given)])).unwrap();
         assert_eq!(host.claims[0].reuse, reuse);
     }
 }
@@ -107,11 +100,10 @@ fn passes_reuse_to_the_host() {
 #[test]
 fn rejects_choices_without_their_value() {
     for param in [
-        ("reuse", chosen("contact")),
-        ("reuse", Choice::text("contact", "30d").into()),
-        ("when-empty", chosen("code")),
-        ("when-empty", Choice::duration("wait", 5).into()),
-        ("when-empty", "port".into()),
+        ("reuse", Value::from("contact")),
+        ("when-empty", Value::from("code")),
+        ("when-empty", json(r#"{"wait":5}"#)),
+        ("when-empty", json("[]")),
     ] {
         let outcome = Host::new()
             .code("A1")

@@ -30,7 +30,7 @@ pub(crate) fn description() -> Description {
             "The preferred language, such as uk, or the name of the event parameter with the \
                  language; defaults to the event's, then to the contact's.",
         ))
-        .param(Parameter::new("otherwise", Kind::Targets).title("Otherwise").description(
+        .param(Parameter::new("otherwise", Kind::Any).title("Otherwise").description(
             "Alternatives in order, each with a channel, a message and optionally a `to`. Each is \
                  tried only after the one before failed permanently.",
         ))

@@ -6,7 +6,7 @@
 //!
 //! let mut host = Host::new().value("EmailAddress", "ann@example.com");
 //! let step = [
-//!     ("channel", Channel::Email.into()),
+//!     ("channel", "email".into()),
 //!     ("message", "birthday-email".into()),
 //! ];
 //! let outcome = host.run::<SendMessage>(step)?;
@@ -61,10 +61,7 @@ impl Block for SendMessage {
 fn hours(params: &Params) -> Result<Option<Hours>, Error> {
     let time_zone = params.text_opt("time-zone")?.map(str::to_owned);
     match params.hours_opt("allowed-hours")? {
-        Some(hours) => Ok(Some(Hours {
-            time_zone,
-            ..hours.clone()
-        })),
+        Some(hours) => Ok(Some(Hours { time_zone, ..hours })),
         None if time_zone.is_some() => Err(Error::Invalid(
             "`time-zone` requires `allowed-hours`".into(),
         )),

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use crate::log::Level;
 use crate::{
-    Argument, Block, Call, ClaimError, Error, Outcome, Params, Request, Resumption, Selector,
-    SendError, Value,
+    Block, Call, ClaimError, Error, Outcome, Params, Request, Resumption, Selector, SendError,
+    Value,
 };
 
 pub(crate) mod functions;
@@ -88,7 +88,7 @@ impl Host {
     /// Returns the block's error, or an error for a missing parameter.
     pub fn run<B: Block>(
         &mut self,
-        params: impl IntoIterator<Item = (&'static str, Argument)>,
+        params: impl IntoIterator<Item = (&'static str, Value)>,
     ) -> Result<Outcome, Error> {
         self.call::<B>(params, None)
     }
@@ -99,7 +99,7 @@ impl Host {
     /// Returns the block's error, or an error for a missing parameter.
     pub fn resume<B: Block>(
         &mut self,
-        params: impl IntoIterator<Item = (&'static str, Argument)>,
+        params: impl IntoIterator<Item = (&'static str, Value)>,
         why: Resumption,
     ) -> Result<Outcome, Error> {
         self.call::<B>(params, Some(why))
@@ -107,10 +107,10 @@ impl Host {
 
     fn call<B: Block>(
         &mut self,
-        params: impl IntoIterator<Item = (&'static str, Argument)>,
+        params: impl IntoIterator<Item = (&'static str, Value)>,
         resumed: Option<Resumption>,
     ) -> Result<Outcome, Error> {
-        let mut given: Vec<(String, Argument)> = Vec::new();
+        let mut given: Vec<(String, Value)> = Vec::new();
         given.extend(params.into_iter().map(|(name, value)| (name.into(), value)));
         for parameter in B::describe().parameters {
             if given.iter().any(|(name, _)| *name == parameter.name) {

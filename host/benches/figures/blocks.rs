@@ -8,8 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use plugin_get_promocode::GetPromocode;
 use plugin_send_message::SendMessage;
-use promoflow::block::{Argument, Choice, Value};
-use promoflow::message::ChannelKind;
+use promoflow::block::Value;
 use promoflow_block_host::{
     BlockLibrary, Bounds, Call, ClaimError, ClaimRequest, CodeOrigin, HostFunctions, LinkedBlock,
     LogLevel, Outcome, Promocode, SandboxPool, SendError, SendRequest, SetError,
@@ -84,29 +83,22 @@ fn per_call(mut call: impl FnMut() -> Result<()>) -> Result<f64> {
 fn code_call() -> Call {
     Call {
         params: vec![
-            ("type".into(), Argument::Text("birthday".into())),
-            ("discount".into(), Argument::Integer(10)),
-            ("days".into(), Argument::Integer(7)),
-            ("as".into(), Argument::Text("promocode".into())),
-            ("when-empty".into(), chosen("port")),
-            ("reuse".into(), chosen("never")),
+            ("type".into(), Value::Text("birthday".into())),
+            ("discount".into(), Value::Integer(10)),
+            ("days".into(), Value::Integer(7)),
+            ("as".into(), Value::Text("promocode".into())),
+            ("when-empty".into(), Value::Text("port".into())),
+            ("reuse".into(), Value::Text("never".into())),
         ],
         resumed: None,
     }
 }
 
-fn chosen(name: &str) -> Argument {
-    Argument::Choice(Choice {
-        name: name.into(),
-        payload: None,
-    })
-}
-
 fn message_call() -> Call {
     Call {
         params: vec![
-            ("channel".into(), Argument::Channel(ChannelKind::Sms)),
-            ("message".into(), Argument::Text("greeting".into())),
+            ("channel".into(), Value::Text("sms".into())),
+            ("message".into(), Value::Text("greeting".into())),
         ],
         resumed: None,
     }
@@ -128,8 +120,8 @@ fn native_code() -> Result<()> {
         ("discount", 10.into()),
         ("days", 7.into()),
         ("as", "promocode".into()),
-        ("when-empty", promoflow_block::Choice::plain("port").into()),
-        ("reuse", promoflow_block::Choice::plain("never").into()),
+        ("when-empty", "port".into()),
+        ("reuse", "never".into()),
     ];
     let outcome = host.run::<GetPromocode>(step);
     ensure!(black_box(outcome).is_ok(), "the block failed");
@@ -139,10 +131,7 @@ fn native_code() -> Result<()> {
 /// Runs `send-message` in the same way.
 fn native_message() -> Result<()> {
     let mut host = promoflow_block::testing::Host::new().value("Phone", "+380501234567");
-    let step = [
-        ("channel", promoflow_block::Channel::Sms.into()),
-        ("message", "greeting".into()),
-    ];
+    let step = [("channel", "sms".into()), ("message", "greeting".into())];
     let outcome = host.run::<SendMessage>(step);
     ensure!(black_box(outcome).is_ok(), "the block failed");
     Ok(())

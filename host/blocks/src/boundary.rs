@@ -10,9 +10,8 @@ use super::capability::promocodes::read_selector;
 use super::types::{Outcome, StepError};
 use promoflow_document::MAX_VALUE_DEPTH;
 use promoflow_document::sanitize_line;
-use promoflow_model::block::{Argument, Choice, Hours, Payload, TargetEntry, Value};
+use promoflow_model::block::Value;
 use promoflow_model::clock::Timestamp;
-use promoflow_model::message::ChannelKind;
 
 /// Maximum length of an error text, in characters.
 pub(super) const MAX_ERROR_CHARS: usize = 2_000;
@@ -58,124 +57,23 @@ pub(super) fn read_value(value: types::Value) -> Result<Value, String> {
     Ok(match value {
         types::Value::Text(text) => Value::Text(text),
         types::Value::Integer(number) => Value::Integer(number),
-        types::Value::Decimal(number) => Value::Decimal(check_finite(number)?),
+        types::Value::Decimal(number) if number.is_finite() => Value::Decimal(number),
+        types::Value::Decimal(number) => {
+            return Err(format!("a number must be finite, found {number}"));
+        }
         types::Value::Boolean(flag) => Value::Boolean(flag),
-        types::Value::Json(text) => Value::Json(check_json(text)?),
-    })
-}
-
-/// Converts the default of a parameter; rejects one that could not be read back from the store.
-pub(super) fn read_argument(argument: wit::Argument) -> Result<Argument, String> {
-    Ok(match argument {
-        wit::Argument::Text(text) => Argument::Text(text),
-        wit::Argument::Integer(number) => Argument::Integer(number),
-        wit::Argument::Decimal(number) => Argument::Decimal(check_finite(number)?),
-        wit::Argument::Boolean(flag) => Argument::Boolean(flag),
-        wit::Argument::Duration(seconds) => Argument::Duration(seconds),
-        wit::Argument::Choice(choice) => Argument::Choice(Choice {
-            name: choice.name,
-            payload: choice.payload.map(|payload| match payload {
-                wit::Payload::Text(text) => Payload::Text(text),
-                wit::Payload::Duration(seconds) => Payload::Duration(seconds),
-            }),
-        }),
-        wit::Argument::Channel(channel) => Argument::Channel(read_channel(channel)),
-        wit::Argument::Hours(hours) => Argument::Hours(read_hours(hours)),
-        wit::Argument::Targets(targets) => {
-            let targets = targets.into_iter().map(|target| TargetEntry {
-                channel: read_channel(target.channel),
-                message: target.message,
-                to: target.to,
-            });
-            Argument::Targets(targets.collect())
+        types::Value::Json(text) => {
+            // Check the depth before parsing: the parser is recursive.
+            if depth(&text) > MAX_VALUE_DEPTH {
+                return Err(format!(
+                    "a value has at most {MAX_VALUE_DEPTH} levels of lists and objects"
+                ));
+            }
+            serde_json::from_str::<serde::de::IgnoredAny>(&text)
+                .map_err(|error| format!("not JSON: {error}"))?;
+            Value::Json(text)
         }
-        wit::Argument::Json(text) => Argument::Json(check_json(text)?),
     })
-}
-
-/// Converts the value of a parameter for the sandbox.
-pub(super) fn write_argument(argument: Argument) -> wit::Argument {
-    match argument {
-        Argument::Text(text) => wit::Argument::Text(text),
-        Argument::Integer(number) => wit::Argument::Integer(number),
-        Argument::Decimal(number) => wit::Argument::Decimal(number),
-        Argument::Boolean(flag) => wit::Argument::Boolean(flag),
-        Argument::Duration(seconds) => wit::Argument::Duration(seconds),
-        Argument::Choice(choice) => wit::Argument::Choice(wit::Choice {
-            name: choice.name,
-            payload: choice.payload.map(|payload| match payload {
-                Payload::Text(text) => wit::Payload::Text(text),
-                Payload::Duration(seconds) => wit::Payload::Duration(seconds),
-            }),
-        }),
-        Argument::Channel(channel) => wit::Argument::Channel(write_channel(channel)),
-        Argument::Hours(hours) => wit::Argument::Hours(types::Hours {
-            from: hours.from,
-            until: hours.until,
-            time_zone: hours.time_zone,
-        }),
-        Argument::Targets(targets) => {
-            let targets = targets.into_iter().map(|target| wit::TargetEntry {
-                channel: write_channel(target.channel),
-                message: target.message,
-                to: target.to,
-            });
-            wit::Argument::Targets(targets.collect())
-        }
-        Argument::Json(text) => wit::Argument::Json(text),
-    }
-}
-
-/// Converts a channel.
-pub(super) fn read_channel(channel: types::Channel) -> ChannelKind {
-    match channel {
-        types::Channel::Email => ChannelKind::Email,
-        types::Channel::Sms => ChannelKind::Sms,
-        types::Channel::Viber => ChannelKind::Viber,
-        types::Channel::MobilePush => ChannelKind::MobilePush,
-        types::Channel::WebPush => ChannelKind::WebPush,
-        types::Channel::Telegram => ChannelKind::Telegram,
-    }
-}
-
-/// Converts a channel for the sandbox.
-fn write_channel(channel: ChannelKind) -> types::Channel {
-    match channel {
-        ChannelKind::Email => types::Channel::Email,
-        ChannelKind::Sms => types::Channel::Sms,
-        ChannelKind::Viber => types::Channel::Viber,
-        ChannelKind::MobilePush => types::Channel::MobilePush,
-        ChannelKind::WebPush => types::Channel::WebPush,
-        ChannelKind::Telegram => types::Channel::Telegram,
-    }
-}
-
-/// Converts hours, which may be invalid.
-pub(super) fn read_hours(hours: types::Hours) -> Hours {
-    Hours {
-        from: hours.from,
-        until: hours.until,
-        time_zone: hours.time_zone,
-    }
-}
-
-fn check_finite(number: f64) -> Result<f64, String> {
-    match number.is_finite() {
-        true => Ok(number),
-        false => Err(format!("a number must be finite, found {number}")),
-    }
-}
-
-fn check_json(text: String) -> Result<String, String> {
-    // Check the depth before parsing: the parser is recursive.
-    if depth(&text) > MAX_VALUE_DEPTH {
-        return Err(format!(
-            "a value has at most {MAX_VALUE_DEPTH} levels of lists and objects"
-        ));
-    }
-    serde_json::from_str::<serde::de::IgnoredAny>(&text)
-        .map_err(|error| format!("not JSON: {error}"))?;
-    Ok(text)
 }
 
 /// Returns the nesting depth of a JSON text. For invalid JSON, it is at least as deep as a parser
@@ -210,11 +108,11 @@ pub(super) fn read_outcome(outcome: wit::Outcome) -> Result<Outcome, StepError> 
         },
         wit::Outcome::WaitForCode(wait) => Outcome::WaitForCode {
             selector: read_selector(&wait.selector).map_err(StepError::Invalid)?,
-            deadline: wait.deadline.map(clamp_time),
+            give_up: wait.give_up.map(clamp_time),
         },
         wit::Outcome::WaitForReply(wait) => Outcome::WaitForReply {
             request: read_request(wait.request).map_err(StepError::Invalid)?,
-            deadline: wait.deadline.map(clamp_time),
+            give_up: wait.give_up.map(clamp_time),
         },
     })
 }
@@ -335,14 +233,14 @@ mod tests {
         let wait = |request: String| {
             read_outcome(wit::Outcome::WaitForReply(wit::ReplyWait {
                 request,
-                deadline: Some(i64::MIN),
+                give_up: Some(i64::MIN),
             }))
         };
         assert_eq!(
             wait("question".into()),
             Ok(Outcome::WaitForReply {
                 request: "question".into(),
-                deadline: Some(Timestamp(0)),
+                give_up: Some(Timestamp(0)),
             })
         );
         for bad in [String::new(), "x".repeat(900_000), "a\u{1b}b".into()] {

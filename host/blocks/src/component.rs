@@ -10,9 +10,7 @@ use wasmtime::{Store, Trap};
 
 use super::bindings::FullBlockPre;
 use super::bindings::exports::promoflow::workflow::block as wit;
-use super::boundary::{
-    MAX_ERROR_CHARS, MAX_NAME_CHARS, read_error, read_outcome, sanitize, write_argument,
-};
+use super::boundary::{MAX_ERROR_CHARS, MAX_NAME_CHARS, read_error, read_outcome, sanitize};
 use super::capability;
 use super::capability::data::into_wit;
 use super::compiler::{self, CompileError};
@@ -330,12 +328,15 @@ fn write_call(call: Call) -> wit::Call {
         params: call
             .params
             .into_iter()
-            .map(|(name, argument)| (name, write_argument(argument)))
+            .map(|(name, value)| wit::Entry {
+                name,
+                value: into_wit(value),
+            })
             .collect(),
         resumed: call.resumed.map(|resumed| match resumed {
             Resumption::Code => wit::Resumption::Code,
             Resumption::Reply(value) => wit::Resumption::Reply(into_wit(value)),
-            Resumption::TimedOut => wit::Resumption::TimedOut,
+            Resumption::GaveUp => wit::Resumption::GaveUp,
         }),
     }
 }

@@ -3,13 +3,14 @@
 
 use std::collections::HashSet;
 
-use super::bindings::exports::promoflow::workflow::block as wit;
-use super::boundary::{self, MAX_NAME_CHARS, sanitize};
 use chrono_tz::Tz;
-use promoflow_model::block::{
-    Alternative, Argument, Choice, Description, Kind, Parameter, Payload, PayloadType, Port,
-    TargetEntry,
-};
+use serde_json::Value as Json;
+
+use super::bindings::exports::promoflow::workflow::block as wit;
+use super::bindings::promoflow::workflow::types;
+use super::boundary::{self, MAX_NAME_CHARS, sanitize};
+use promoflow_model::block::{Alternative, Carries, Description, Kind, Parameter, Port, Value};
+use promoflow_model::message::ChannelKind;
 
 /// Maximum number of parameters of a block.
 const MAX_PARAMETERS: usize = 100;
@@ -69,7 +70,7 @@ fn read_port(port: wit::Port) -> Port {
         name: port.name,
         title: sanitize(&port.title, MAX_TITLE_CHARS),
         description: sanitize(&port.description, MAX_DESCRIPTION_CHARS),
-        falls_through: port.falls_through,
+        follows: port.follows,
     }
 }
 
@@ -78,12 +79,12 @@ fn read_parameter(parameter: wit::Parameter) -> Result<Parameter> {
     let of_it = |error: String| format!("the parameter `{name}`: {error}");
     let kind = read_kind(parameter.kind).map_err(of_it)?;
     // JSON cannot represent a number that is not finite: treat it as no default.
-    let is_stored = |value: &wit::Argument| match value {
-        wit::Argument::Decimal(number) => number.is_finite(),
+    let is_stored = |value: &types::Value| match value {
+        types::Value::Decimal(number) => number.is_finite(),
         _ => true,
     };
     let default = parameter.default.filter(is_stored);
-    let default = default.map(boundary::read_argument).transpose();
+    let default = default.map(boundary::read_value).transpose();
     let default = default.map_err(|error| of_it(format!("its default: {error}")))?;
     if let Some(default) = &default {
         check_default(&kind, default)
@@ -132,7 +133,6 @@ fn read_kind(kind: wit::Kind) -> Result<Kind> {
         wit::Kind::Channel => Kind::Channel,
         wit::Kind::Hours => Kind::Hours,
         wit::Kind::TimeZone => Kind::TimeZone,
-        wit::Kind::Targets => Kind::Targets,
         wit::Kind::Any => Kind::Any,
     })
 }
@@ -149,20 +149,20 @@ fn read_alternatives(alternatives: Vec<wit::Alternative>) -> Result<Vec<Alternat
     let read = alternatives.into_iter().map(|alternative| Alternative {
         name: alternative.name,
         title: sanitize(&alternative.title, MAX_TITLE_CHARS),
-        payload: alternative.payload.map(|payload| match payload {
-            wit::PayloadType::Text => PayloadType::Text,
-            wit::PayloadType::Duration => PayloadType::Duration,
-        }),
+        carries: match alternative.carries {
+            wit::Carries::Nothing => Carries::Nothing,
+            wit::Carries::Text => Carries::Text,
+            wit::Carries::Duration => Carries::Duration,
+        },
     });
     Ok(read.collect())
 }
 
 /// Checks a default like a value from a workflow, because the block gets it unchecked. The error is
 /// a description of the expected value.
-fn check_default(kind: &Kind, default: &Argument) -> Result<()> {
-    let is_short = |text: &str| text.chars().count() <= MAX_DEFAULT_CHARS;
+fn check_default(kind: &Kind, default: &Value) -> Result<()> {
     let is_text = |fits: &dyn Fn(&str) -> bool| match default {
-        Argument::Text(text) => is_short(text) && fits(text),
+        Value::Text(text) => text.chars().count() <= MAX_DEFAULT_CHARS && fits(text),
         _ => false,
     };
     let (fits, expected) = match kind {
@@ -179,57 +179,43 @@ fn check_default(kind: &Kind, default: &Argument) -> Result<()> {
             ),
         ),
         Kind::Integer { min, max } => (
-            matches!(default, Argument::Integer(number) if (min..=max).contains(&number)),
+            matches!(default, Value::Integer(number) if (min..=max).contains(&number)),
             format!("a whole number from {min} to {max}"),
         ),
         Kind::Decimal { min, max } => (
             match default {
-                Argument::Decimal(number) => (min..=max).contains(&number),
-                Argument::Integer(number) => (*min..=*max).contains(&(*number as f64)),
+                Value::Decimal(number) => (min..=max).contains(&number),
+                Value::Integer(number) => (*min..=*max).contains(&(*number as f64)),
                 _ => false,
             },
             format!("a number from {min} to {max}"),
         ),
-        Kind::Boolean => (
-            matches!(default, Argument::Boolean(_)),
-            "true or false".into(),
-        ),
+        Kind::Boolean => (matches!(default, Value::Boolean(_)), "true or false".into()),
         Kind::Duration => (
-            matches!(default, Argument::Duration(_)),
-            "a duration".into(),
+            matches!(default, Value::Integer(seconds) if *seconds >= 0),
+            "a number of seconds".into(),
         ),
         Kind::Choice(alternatives) => (
-            matches!(default, Argument::Choice(choice) if is_one_of(choice, alternatives)),
+            is_chosen(alternatives, default),
             "one of its alternatives with its payload".into(),
         ),
         Kind::Message => (is_text(&|id| !id.is_empty()), "the id of a message".into()),
-        Kind::Channel => (matches!(default, Argument::Channel(_)), "a channel".into()),
+        Kind::Channel => (
+            is_text(&|name| name.parse::<ChannelKind>().is_ok()),
+            "a channel".into(),
+        ),
         Kind::Hours => (
-            matches!(default, Argument::Hours(hours) if hours.is_valid() && hours.time_zone.is_none()),
-            "hours without a time zone".into(),
+            is_text(&|hours| hours.len() == "09:00-21:00".len()),
+            "hours such as 09:00-21:00".into(),
         ),
         Kind::TimeZone => (
             is_text(&|name| name.parse::<Tz>().is_ok()),
             "a time zone such as Europe/Kyiv".into(),
         ),
-        Kind::Targets => (
-            match default {
-                Argument::Targets(targets) => {
-                    (1..=TargetEntry::MAX).contains(&targets.len())
-                        && targets.iter().all(|target| {
-                            let to = target.to.as_deref().unwrap_or_default();
-                            !target.message.is_empty() && is_short(&target.message) && is_short(to)
-                        })
-                }
-                _ => false,
-            },
-            format!("1 to {} alternatives", TargetEntry::MAX),
-        ),
         Kind::Any => (
             match default {
-                Argument::Text(text) | Argument::Json(text) => is_short(text),
-                Argument::Integer(_) | Argument::Decimal(_) | Argument::Boolean(_) => true,
-                _ => false,
+                Value::Text(text) | Value::Json(text) => text.chars().count() <= MAX_DEFAULT_CHARS,
+                _ => true,
             },
             format!("a value of at most {MAX_DEFAULT_CHARS} characters"),
         ),
@@ -240,17 +226,27 @@ fn check_default(kind: &Kind, default: &Argument) -> Result<()> {
     }
 }
 
-/// Returns true if the choice is an alternative with its payload.
-fn is_one_of(choice: &Choice, alternatives: &[Alternative]) -> bool {
-    let payload = choice.payload.as_ref().map(|payload| match payload {
-        Payload::Text(text) => (PayloadType::Text, text.chars().count()),
-        Payload::Duration(_) => (PayloadType::Duration, 0),
-    });
-    let is_short = payload.is_none_or(|(_, length)| length <= MAX_DEFAULT_CHARS);
-    is_short
-        && alternatives.iter().any(|alternative| {
-            alternative.name == choice.name && alternative.payload == payload.map(|(kind, _)| kind)
-        })
+/// Returns true if a default is the name of an alternative without a payload, or the JSON text of
+/// an object with the name and its payload.
+fn is_chosen(alternatives: &[Alternative], default: &Value) -> bool {
+    let carries = |name: &str| {
+        let mut named = alternatives.iter().filter(|one| one.name == name);
+        named.next().map(|one| one.carries)
+    };
+    match default {
+        Value::Text(name) => carries(name) == Some(Carries::Nothing),
+        Value::Json(text) => match serde_json::from_str(text) {
+            Ok(Json::Object(object)) if object.len() == 1 => {
+                object.iter().all(|(name, carried)| match carries(name) {
+                    Some(Carries::Text) => carried.is_string(),
+                    Some(Carries::Duration) => carried.is_u64(),
+                    Some(Carries::Nothing) | None => false,
+                })
+            }
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 /// Checks a name that authors write in workflow files.

@@ -42,7 +42,7 @@ pub use library::{BlockLibrary, LibraryBlock, RejectedBlock, STANDARD_BLOCKS};
 pub use sandbox::{Bounds, Grants, Interface, SandboxPool};
 pub use structure::{StructureError, check_structure};
 pub use types::{
-    Call, ClaimError, ClaimRequest, CodeOrigin, DeliveryTarget, HostFunctions, LogLevel, Outcome,
-    Promocode, Recipient, Resumption, Reuse, SendError, SendRequest, SetError, StepError,
+    Call, ClaimError, ClaimRequest, CodeOrigin, DeliveryTarget, HostFunctions, Hours, LogLevel,
+    Outcome, Promocode, Recipient, Resumption, Reuse, SendError, SendRequest, SetError, StepError,
     WhenEmpty,
 };

@@ -1,6 +1,6 @@
 //! The host's types for calls into and out of a sandbox.
 
-use promoflow_model::block::{Argument, Hours, Value};
+use promoflow_model::block::Value;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::message::ChannelKind;
 use promoflow_model::pool::Selector;
@@ -34,7 +34,7 @@ pub trait HostFunctions: Send + 'static {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Call {
     /// Parameters by name: checked, with defaults, and with references evaluated.
-    pub params: Vec<(String, Argument)>,
+    pub params: Vec<(String, Value)>,
     /// The end of the wait before this call; `None` for the first call.
     pub resumed: Option<Resumption>,
 }
@@ -47,7 +47,7 @@ pub enum Resumption {
     /// The reply to a request.
     Reply(Value),
     /// The wait timed out.
-    TimedOut,
+    GaveUp,
 }
 
 /// The outcome of a step.
@@ -66,15 +66,15 @@ pub enum Outcome {
     WaitForCode {
         /// The selector of the code.
         selector: Selector,
-        /// The deadline of the wait; `None` to wait indefinitely.
-        deadline: Option<Timestamp>,
+        /// The end of the wait.
+        give_up: Option<Timestamp>,
     },
     /// The step runs again with the reply.
     WaitForReply {
         /// The name of the request.
         request: String,
-        /// The deadline of the wait; `None` to wait indefinitely.
-        deadline: Option<Timestamp>,
+        /// The end of the wait.
+        give_up: Option<Timestamp>,
     },
 }
 
@@ -207,6 +207,17 @@ pub enum Recipient {
     Address(String),
     /// A contact id.
     Contact(String),
+}
+
+/// Hours in which a delivery may start, in minutes after midnight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hours {
+    /// The first minute.
+    pub from: u16,
+    /// The minute after the last one.
+    pub until: u16,
+    /// An IANA time zone name.
+    pub time_zone: Option<String>,
 }
 
 /// The reason why no delivery was staged.

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use promoflow_api_model::Block;
 use promoflow_block_host::{BlockLibrary, Grants, LibraryBlock};
 use promoflow_document::with_causes;
-use promoflow_model::block::{Argument, Description, Kind, Payload, PayloadType};
+use promoflow_model::block::{Carries, Description, Kind, Value};
 
 use super::args::IgnoredArgs;
 use super::context::CliContext;
@@ -143,12 +143,12 @@ fn info(block: &LibraryBlock, out: &mut Out) -> CommandResult {
     show_parameters(described, out)?;
     out.line(format_args!("\n{}", out.style(BOLD, "Ports")))?;
     for port in &described.ports {
-        let falls_through = match port.falls_through {
+        let follows = match port.follows {
             true => " By default the next step follows.",
             false => "",
         };
         out.line(format_args!(
-            "  {}: {}{falls_through}",
+            "  {}: {}{follows}",
             port.name,
             sanitize_line(&port.description)
         ))?;
@@ -163,7 +163,7 @@ fn show_parameters(described: &Description, out: &mut Out) -> std::io::Result<()
     out.line(format_args!("\n{}", out.style(BOLD, "Parameters")))?;
     for parameter in &described.parameters {
         let need = match (&parameter.default, parameter.required) {
-            (Some(default), _) => format!(", default {}", argument(default)),
+            (Some(default), _) => format!(", default {}", value(default)),
             (None, true) => ", required".to_owned(),
             (None, false) => String::new(),
         };
@@ -179,28 +179,12 @@ fn show_parameters(described: &Description, out: &mut Out) -> std::io::Result<()
     Ok(())
 }
 
-/// Returns a default as workflows would write it.
-fn argument(argument: &Argument) -> String {
-    match argument {
-        Argument::Text(text) | Argument::Json(text) => sanitize_line(text),
-        Argument::Integer(number) => number.to_string(),
-        Argument::Decimal(number) => number.to_string(),
-        Argument::Boolean(yes) => yes.to_string(),
-        Argument::Duration(seconds) => format!("{seconds}s"),
-        Argument::Choice(choice) => {
-            let name = sanitize_line(&choice.name);
-            match &choice.payload {
-                None => name,
-                Some(Payload::Text(text)) => format!("{{ {name}: {} }}", sanitize_line(text)),
-                Some(Payload::Duration(seconds)) => format!("{{ {name}: {seconds}s }}"),
-            }
-        }
-        Argument::Channel(channel) => channel.to_string(),
-        Argument::Hours(hours) => {
-            let clock = |minutes: u16| format!("{:02}:{:02}", minutes / 60, minutes % 60);
-            format!("{}-{}", clock(hours.from), clock(hours.until))
-        }
-        Argument::Targets(targets) => format!("{} alternatives", targets.len()),
+fn value(value: &Value) -> String {
+    match value {
+        Value::Text(text) | Value::Json(text) => sanitize_line(text),
+        Value::Integer(number) => number.to_string(),
+        Value::Decimal(number) => number.to_string(),
+        Value::Boolean(yes) => yes.to_string(),
     }
 }
 
@@ -218,12 +202,10 @@ fn kind(kind: &Kind) -> String {
         Kind::Choice(alternatives) => {
             let names: Vec<String> = alternatives
                 .iter()
-                .map(|one| match one.payload {
-                    None => sanitize_line(&one.name),
-                    Some(PayloadType::Text) => format!("{{ {}: text }}", sanitize_line(&one.name)),
-                    Some(PayloadType::Duration) => {
-                        format!("{{ {}: 30d }}", sanitize_line(&one.name))
-                    }
+                .map(|one| match one.carries {
+                    Carries::Nothing => sanitize_line(&one.name),
+                    Carries::Text => format!("{{ {}: text }}", sanitize_line(&one.name)),
+                    Carries::Duration => format!("{{ {}: 30d }}", sanitize_line(&one.name)),
                 })
                 .collect();
             format!("one of {}", names.join(", "))
@@ -232,7 +214,6 @@ fn kind(kind: &Kind) -> String {
         Kind::Channel => "a channel".into(),
         Kind::Hours => "hours of the day, such as 09:00-21:00".into(),
         Kind::TimeZone => "a time zone such as Europe/Kyiv".into(),
-        Kind::Targets => "a list of alternatives".into(),
         Kind::Any => "anything".into(),
     }
 }

@@ -86,8 +86,8 @@ impl Action {
             Self::WaitCodeAgain => return Ok(Outcome::wait_for_code(selector(params)?)),
             Self::WaitCode => {
                 let selector = selector(params)?;
-                let deadline = Some(params.integer("until")?);
-                return Ok(Outcome::WaitForCode(CodeWait { selector, deadline }));
+                let give_up = Some(params.integer("until")?);
+                return Ok(Outcome::WaitForCode(CodeWait { selector, give_up }));
             }
             Self::LongPort => return Ok(Outcome::port(&"\u{1b}[2J".repeat(200_000))),
             Self::DeepValue => {
@@ -100,8 +100,8 @@ impl Action {
                     Self::LongRequest => "x".repeat(900_000),
                     _ => "question".into(),
                 };
-                let deadline = Some(params.integer("until")?);
-                return Ok(Outcome::WaitForReply(ReplyWait { request, deadline }));
+                let give_up = Some(params.integer("until")?);
+                return Ok(Outcome::WaitForReply(ReplyWait { request, give_up }));
             }
             Self::Wait => return Ok(Outcome::wait_until(params.integer("until")?, "next")),
         }

@@ -54,8 +54,8 @@ impl Block for Chaos {
         let action = Action::from_name(&params.choice("do")?.name)
             .ok_or_else(|| Error::Invalid("do: unknown action".into()))?;
         match call.resumed {
-            Some(Resumption::TimedOut) if matches!(action, Action::WaitAgain) => {}
-            Some(Resumption::TimedOut) => return Ok(Outcome::port("other")),
+            Some(Resumption::GaveUp) if matches!(action, Action::WaitAgain) => {}
+            Some(Resumption::GaveUp) => return Ok(Outcome::port("other")),
             Some(Resumption::Code) if matches!(action, Action::WaitCodeAgain) => {}
             Some(Resumption::Code) => {
                 claim(params)?;

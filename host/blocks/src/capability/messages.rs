@@ -4,10 +4,10 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::bindings::promoflow::workflow::messages;
 use crate::bindings::promoflow::workflow::messages::Host;
-use crate::boundary::{check_length, clamp_time, read_channel, read_hours};
+use crate::boundary::{check_length, clamp_time};
 use crate::sandbox::StepState;
-use crate::types::{DeliveryTarget, HostFunctions, Recipient, SendError, SendRequest};
-use promoflow_model::block::Hours;
+use crate::types::{DeliveryTarget, HostFunctions, Hours, Recipient, SendError, SendRequest};
+use promoflow_model::message::ChannelKind;
 
 /// Maximum number of targets of a delivery: one per channel.
 const MAX_TARGETS: usize = 6;
@@ -15,6 +15,7 @@ const MAX_TARGETS: usize = 6;
 const MAX_ADDRESS_CHARS: usize = 4_096;
 /// Maximum length of the other texts of a request, in characters.
 const MAX_TEXT_CHARS: usize = 200;
+const MINUTES_A_DAY: u16 = 24 * 60;
 
 pub(super) fn link<H: HostFunctions>(linker: &mut Linker<StepState<H>>) -> wasmtime::Result<()> {
     messages::add_to_linker::<_, HasSelf<StepState<H>>>(linker, |state| state)
@@ -59,8 +60,12 @@ fn read_request(request: messages::Request) -> Result<SendRequest, String> {
             "targets: expected 1 to {MAX_TARGETS}, found {count}"
         ));
     }
-    let hours = request.hours.map(read_hours);
-    if hours.as_ref().is_some_and(|hours| !hours.is_valid()) {
+    if let Some(hours) = &request.hours
+        && (hours.from >= MINUTES_A_DAY
+            || hours.until == 0
+            || hours.until > MINUTES_A_DAY
+            || hours.from == hours.until)
+    {
         return Err("hours: expected minutes of a day, with `from` different from `until`".into());
     }
     Ok(SendRequest {
@@ -71,11 +76,12 @@ fn read_request(request: messages::Request) -> Result<SendRequest, String> {
             .collect::<Result<_, _>>()?,
         not_before: request.not_before.map(clamp_time),
         not_after: request.not_after.map(clamp_time),
-        hours: match hours {
+        hours: match request.hours {
             None => None,
             Some(hours) => Some(Hours {
+                from: hours.from,
+                until: hours.until,
                 time_zone: check_name("time-zone", hours.time_zone)?,
-                ..hours
             }),
         },
         language: check_name("language", request.language)?,
@@ -89,7 +95,14 @@ fn check_name(what: &str, name: Option<String>) -> Result<Option<String>, String
 
 fn read_target(target: messages::Target) -> Result<DeliveryTarget, String> {
     Ok(DeliveryTarget {
-        channel: read_channel(target.channel),
+        channel: match target.channel {
+            messages::Channel::Email => ChannelKind::Email,
+            messages::Channel::Sms => ChannelKind::Sms,
+            messages::Channel::Viber => ChannelKind::Viber,
+            messages::Channel::MobilePush => ChannelKind::MobilePush,
+            messages::Channel::WebPush => ChannelKind::WebPush,
+            messages::Channel::Telegram => ChannelKind::Telegram,
+        },
         recipient: match target.recipient {
             messages::Recipient::Address(address) => {
                 Recipient::Address(check_length("address", address, MAX_ADDRESS_CHARS)?)

@@ -10,7 +10,7 @@ use super::segment_context::SegmentContext;
 use super::workflow_cache::LoadError;
 use crate::metrics::BlockMetrics;
 use promoflow_block_host::LinkedBlock;
-use promoflow_model::block::{Argument, Description, Kind};
+use promoflow_model::block::{Description, Kind, Value};
 use promoflow_model::message::{PreparedMessage, depends_on_data, parse_template, render_constant};
 use promoflow_model::workflow::{Condition, ParamValue, Target, Workflow, coerce};
 use promoflow_store::{StartRule, WorkflowVersionId};
@@ -48,7 +48,7 @@ pub(super) struct PlannedParam {
 
 pub(super) enum PlannedValue {
     /// The same value for every run.
-    Constant(Argument),
+    Constant(Value),
     /// Evaluated from the run's values when the step starts.
     Evaluated {
         value: ParamValue,

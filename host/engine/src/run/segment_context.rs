@@ -102,8 +102,8 @@ impl SegmentContext {
 
     /// Returns the wait that a step ends with and its timeout; `None` if it ends otherwise.
     pub(super) fn wait(&mut self, outcome: &Outcome) -> Option<(StagedWait, Option<Timestamp>)> {
-        let (awaited, deadline) = match outcome {
-            Outcome::WaitForCode { selector, deadline } => {
+        let (awaited, give_up) = match outcome {
+            Outcome::WaitForCode { selector, give_up } => {
                 let awaiting = self.codes.awaiting.take().unwrap_or_default();
                 let awaited = WaitFor::Code {
                     code_group: selector.code_group.clone(),
@@ -114,16 +114,16 @@ impl SegmentContext {
                     keeps_code: awaiting.keeps,
                     found: awaiting.kept,
                 };
-                (awaited, *deadline)
+                (awaited, *give_up)
             }
-            Outcome::WaitForReply { request, deadline } => {
+            Outcome::WaitForReply { request, give_up } => {
                 let request = request.clone();
-                (WaitFor::Reply { request }, *deadline)
+                (WaitFor::Reply { request }, *give_up)
             }
             Outcome::Port(_) | Outcome::WaitUntil { .. } => return None,
         };
         let step = self.keys.next_key();
-        Some((StagedWait { step, awaited }, deadline))
+        Some((StagedWait { step, awaited }, give_up))
     }
 
     /// Returns the end of the wait before this segment, without a received code that the step did

@@ -12,10 +12,9 @@ use super::run_contacts::RunContacts;
 use super::segment_context::{SegmentContext, Services};
 use super::tag_claims::{TagClaimer, TagClaims};
 use promoflow_block_host::{
-    DeliveryTarget, HostFunctions, LogLevel, Recipient, SendError, SendRequest,
+    DeliveryTarget, HostFunctions, Hours, LogLevel, Recipient, SendError, SendRequest,
 };
 use promoflow_document::quoted;
-use promoflow_model::block::Hours;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::contact::{AddressKind, Contact, ContactKey};
 use promoflow_model::message::{

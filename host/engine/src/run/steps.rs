@@ -9,7 +9,7 @@ use super::segment::{EngineContext, SegmentInput};
 use super::segment_context::SegmentContext;
 use crate::metrics::{CallEnd, Metrics};
 use promoflow_block_host::{Call, Outcome, Resumption, StepError};
-use promoflow_model::block::Argument;
+use promoflow_model::block::Value;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::workflow::{Target, coerce};
 use promoflow_store::{FailureKind, SegmentEnd, StepRecord, WaitFor, WaitOutcome, WakeReason};
@@ -284,14 +284,14 @@ fn resumption(resumed: &WaitOutcome) -> Resumption {
     match &resumed.reason {
         WakeReason::Code(_) => Resumption::Code,
         WakeReason::Reply(reply) => Resumption::Reply(to_value(reply)),
-        WakeReason::TimedOut => Resumption::TimedOut,
+        WakeReason::TimedOut => Resumption::GaveUp,
     }
 }
 
 fn evaluate_params(
     step: &PlannedStep,
     values: &RunValues,
-) -> Result<Vec<(String, Argument)>, SegmentError> {
+) -> Result<Vec<(String, Value)>, SegmentError> {
     let mut params = Vec::with_capacity(step.params.len());
     for param in &step.params {
         let value = match &param.value {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::catalog::Catalog;
 use super::definition::{ParamValue, Step, Target, Workflow};
 use super::targets::{message_refs, step_param};
-use crate::block::Argument;
+use crate::block::Value;
 use crate::contact::IDENTIFYING_PARAMS;
 use crate::message::{
     ChannelKind, CodeTag, KnownValues, LANGUAGE_PARAMS, TemplateReference, ValueReference,
@@ -28,9 +28,9 @@ pub struct MessageUse {
     pub step: String,
     /// The parameter that names the message, of the step or the alternative.
     pub parameter: String,
-    /// The parameter that lists alternatives, and the index of the one that sends the message,
-    /// counted from 0; `None` for the step's own.
-    pub alternative: Option<(String, usize)>,
+    /// The index of the alternative that sends the message, counted from 0; `None` for the step's
+    /// own.
+    pub alternative: Option<usize>,
     /// The message's id.
     pub message: String,
     /// The channel, if the workflow names it literally.
@@ -224,7 +224,7 @@ fn assigns(step: &Step, catalog: &dyn Catalog) -> Assigns {
     };
     match (step_param(step, VALUE_PARAM), &parameter.default) {
         (Some(ParamValue::Text(name)), _) if !name.contains('$') => Assigns::Value(name.clone()),
-        (None, Some(Argument::Text(name))) => Assigns::Value(name.clone()),
+        (None, Some(Value::Text(name))) => Assigns::Value(name.clone()),
         _ => Assigns::Anything,
     }
 }

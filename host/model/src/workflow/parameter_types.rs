@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::duration::parse_duration;
-use crate::block::{Alternative, Argument, Choice, Hours, Kind, Payload, PayloadType, TargetEntry};
+use crate::block::{Alternative, Carries, Kind, Value};
 use crate::message::ChannelKind;
 use crate::zone;
 use promoflow_document::{did_you_mean, quoted};
@@ -22,7 +22,7 @@ pub struct TypeMismatch {
 
 /// Converts a value with evaluated references to the type that the block expects. Texts are parsed,
 /// because evaluating a template yields text.
-pub fn coerce(kind: &Kind, value: &Json) -> Result<Argument, TypeMismatch> {
+pub fn coerce(kind: &Kind, value: &Json) -> Result<Value, TypeMismatch> {
     let fit = match kind {
         Kind::Text {
             min_length,
@@ -30,25 +30,27 @@ pub fn coerce(kind: &Kind, value: &Json) -> Result<Argument, TypeMismatch> {
         } => text_of(value).and_then(|text| {
             let length = text.chars().count();
             let fits = (*min_length as usize..=*max_length as usize).contains(&length);
-            fits.then_some(Argument::Text(text))
+            fits.then_some(Value::Text(text))
         }),
         Kind::Integer { min, max } => parsed::<i64>(value, Json::as_i64)
             .filter(|number| (min..=max).contains(&number))
-            .map(Argument::Integer),
+            .map(Value::Integer),
         Kind::Decimal { min, max } => parsed::<f64>(value, Json::as_f64)
             .filter(|number| number.is_finite() && (min..=max).contains(&number))
-            .map(Argument::Decimal),
-        Kind::Boolean => parsed::<bool>(value, Json::as_bool).map(Argument::Boolean),
-        Kind::Duration => seconds(value).map(Argument::Duration),
-        Kind::Choice(alternatives) => choose(alternatives, value).map(Argument::Choice),
-        Kind::Message => message_id(value).map(Argument::Text),
-        Kind::Channel => channel(value).map(Argument::Channel),
-        Kind::Hours => value.as_str().and_then(parse_hours).map(Argument::Hours),
+            .map(Value::Decimal),
+        Kind::Boolean => parsed::<bool>(value, Json::as_bool).map(Value::Boolean),
+        Kind::Duration => seconds(value).map(Value::Integer),
+        Kind::Choice(alternatives) => choose(alternatives, value),
+        Kind::Message => value.as_str().filter(|id| !id.is_empty()).map(text),
+        Kind::Channel => value
+            .as_str()
+            .and_then(|name| name.parse::<ChannelKind>().ok())
+            .map(|c| text(c.name())),
+        Kind::Hours => value.as_str().filter(|hours| is_hours(hours)).map(text),
         Kind::TimeZone => value
             .as_str()
             .and_then(|name| zone::parse(name).ok())
-            .map(|zone| Argument::Text(zone.name().to_owned())),
-        Kind::Targets => return targets(value),
+            .map(|zone| text(zone.name())),
         Kind::Any => any(value),
     };
     fit.ok_or_else(|| TypeMismatch {
@@ -105,7 +107,6 @@ pub fn describe_kind(kind: &Kind) -> String {
         ),
         Kind::Hours => "hours of the day such as 09:00-21:00".into(),
         Kind::TimeZone => "a time zone such as Europe/Kyiv".into(),
-        Kind::Targets => format!("a list of 1 to {} alternatives", TargetEntry::MAX),
         Kind::Any => "a value".into(),
     }
 }
@@ -121,10 +122,10 @@ fn range(least: Option<String>, greatest: Option<String>) -> String {
 
 /// Returns an alternative as authors write it.
 fn written(alternative: &Alternative) -> String {
-    match alternative.payload {
-        None => alternative.name.clone(),
-        Some(PayloadType::Text) => format!("{{ {}: … }}", alternative.name),
-        Some(PayloadType::Duration) => format!("{{ {}: 30d }}", alternative.name),
+    match alternative.carries {
+        Carries::Nothing => alternative.name.clone(),
+        Carries::Text => format!("{{ {}: … }}", alternative.name),
+        Carries::Duration => format!("{{ {}: 30d }}", alternative.name),
     }
 }
 
@@ -179,6 +180,10 @@ fn hint(kind: &Kind, value: &Json) -> Option<String> {
     }
 }
 
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
 fn text_of(value: &Json) -> Option<String> {
     match value {
         Json::String(text) => Some(text.clone()),
@@ -195,20 +200,11 @@ fn parsed<T: std::str::FromStr>(value: &Json, typed: fn(&Json) -> Option<T>) -> 
     }
 }
 
-fn seconds(value: &Json) -> Option<u64> {
-    parse_duration(value.as_str()?).ok()
+fn seconds(value: &Json) -> Option<i64> {
+    i64::try_from(parse_duration(value.as_str()?).ok()?).ok()
 }
 
-fn message_id(value: &Json) -> Option<String> {
-    let id = value.as_str().filter(|id| !id.is_empty())?;
-    Some(id.to_owned())
-}
-
-fn channel(value: &Json) -> Option<ChannelKind> {
-    value.as_str()?.parse().ok()
-}
-
-fn choose(alternatives: &[Alternative], value: &Json) -> Option<Choice> {
+fn choose(alternatives: &[Alternative], value: &Json) -> Option<Value> {
     let find = |name: &str| {
         alternatives
             .iter()
@@ -216,30 +212,27 @@ fn choose(alternatives: &[Alternative], value: &Json) -> Option<Choice> {
     };
     match value {
         Json::String(name) => find(name)
-            .filter(|alternative| alternative.payload.is_none())
-            .map(|alternative| Choice {
-                name: alternative.name.clone(),
-                payload: None,
-            }),
+            .filter(|alternative| alternative.carries == Carries::Nothing)
+            .map(|alternative| text(&alternative.name)),
         Json::Object(map) if map.len() == 1 => {
-            let (name, payload) = map.iter().next()?;
-            let payload = match find(name)?.payload? {
-                PayloadType::Text => text_of(payload)
+            let (name, carried) = map.iter().next()?;
+            let carried = match find(name)?.carries {
+                Carries::Nothing => None,
+                Carries::Text => text_of(carried)
                     .filter(|text| !text.is_empty())
-                    .map(Payload::Text),
-                PayloadType::Duration => seconds(payload).map(Payload::Duration),
+                    .map(Json::from),
+                Carries::Duration => seconds(carried).map(Json::from),
             };
-            Some(Choice {
-                name: name.clone(),
-                payload: Some(payload?),
-            })
+            Some(Value::Json(
+                serde_json::json!({ name: carried? }).to_string(),
+            ))
         }
         _ => None,
     }
 }
 
-/// Parses `09:00-21:00`. If the end is before the start, the hours span midnight.
-fn parse_hours(text: &str) -> Option<Hours> {
+/// Validates `09:00-21:00`. If the end is before the start, the hours span midnight.
+fn is_hours(text: &str) -> bool {
     let minutes = |text: &str| {
         let (hour, minute) = text.split_once(':')?;
         let digits = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
@@ -249,70 +242,25 @@ fn parse_hours(text: &str) -> Option<Hours> {
         let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
         (minute < 60).then_some(hour * 60 + minute)
     };
-    let (from, until) = text.split_once('-')?;
-    let hours = Hours {
-        from: minutes(from.trim())?,
-        until: minutes(until.trim())?,
-        time_zone: None,
+    let Some((from, until)) = text.split_once('-') else {
+        return false;
     };
-    hours.is_valid().then_some(hours)
+    match (minutes(from.trim()), minutes(until.trim())) {
+        (Some(from), Some(until)) => from < 1440 && (1..=1440).contains(&until) && from != until,
+        _ => false,
+    }
 }
 
-/// The type of an alternative's address.
-pub(super) const TO: Kind = Kind::Text {
-    min_length: 0,
-    max_length: 2_000,
-};
-
-fn targets(value: &Json) -> Result<Argument, TypeMismatch> {
-    let entries = value
-        .as_array()
-        .filter(|entries| (1..=TargetEntry::MAX).contains(&entries.len()))
-        .ok_or_else(|| TypeMismatch {
-            expected: describe_kind(&Kind::Targets),
-            found: describe_value(&Kind::Targets, value),
-            hint: None,
-        })?;
-    let targets = entries.iter().enumerate().map(|(number, entry)| {
-        target(entry).map_err(|(key, kind)| {
-            let part = entry.get(key).unwrap_or(&Json::Null);
-            TypeMismatch {
-                expected: format!(
-                    "{} as `{key}` of alternative {}",
-                    describe_kind(&kind),
-                    number + 1
-                ),
-                found: describe_value(&kind, part),
-                hint: hint(&kind, part),
-            }
-        })
-    });
-    targets.collect::<Result<_, _>>().map(Argument::Targets)
-}
-
-/// Converts an alternative of a message. The error is the key of an invalid part, and its type.
-fn target(entry: &Json) -> Result<TargetEntry, (&'static str, Kind)> {
-    let part = |key| entry.get(key).unwrap_or(&Json::Null);
-    Ok(TargetEntry {
-        channel: channel(part("channel")).ok_or(("channel", Kind::Channel))?,
-        message: message_id(part("message")).ok_or(("message", Kind::Message))?,
-        to: match entry.get("to") {
-            None => None,
-            Some(to) => Some(text_of(to).ok_or(("to", TO))?),
-        },
-    })
-}
-
-fn any(value: &Json) -> Option<Argument> {
+fn any(value: &Json) -> Option<Value> {
     Some(match value {
         Json::Null => return None,
-        Json::String(text) => Argument::Text(text.clone()),
-        Json::Bool(truth) => Argument::Boolean(*truth),
+        Json::String(text) => Value::Text(text.clone()),
+        Json::Bool(truth) => Value::Boolean(*truth),
         Json::Number(number) => match number.as_i64() {
-            Some(number) => Argument::Integer(number),
-            None => Argument::Decimal(number.as_f64()?),
+            Some(number) => Value::Integer(number),
+            None => Value::Decimal(number.as_f64()?),
         },
-        Json::Array(_) | Json::Object(_) => Argument::Json(value.to_string()),
+        Json::Array(_) | Json::Object(_) => Value::Json(value.to_string()),
     })
 }
 

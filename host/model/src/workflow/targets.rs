@@ -3,16 +3,18 @@
 use serde_json::Value as Json;
 
 use super::definition::{ParamValue, Step};
-use crate::block::{Argument, Description, Kind, Parameter};
+use crate::block::{Description, Kind, Value};
 use crate::message::ChannelKind;
+
+/// The block that supports alternatives, and the parameter that lists them.
+pub(super) const OTHERWISE: (&str, &str) = ("send-message", "otherwise");
 
 /// A message that a step names literally.
 pub(super) struct MessageRef<'s> {
     /// The parameter that names the message, of the step or the alternative.
     pub(super) parameter: String,
-    /// The parameter that lists alternatives, and the index of the alternative, counted from 0;
-    /// `None` for the step itself.
-    pub(super) alternative: Option<(String, usize)>,
+    /// The index of the alternative, counted from 0; `None` for the step itself.
+    pub(super) alternative: Option<usize>,
     /// The message's id.
     pub(super) message: &'s str,
     /// The channel, if the workflow names it literally.
@@ -22,22 +24,18 @@ pub(super) struct MessageRef<'s> {
 /// Returns the messages that a step names literally, in order. Ids with references are only known
 /// during the run.
 pub(super) fn message_refs<'s>(step: &'s Step, block: &Description) -> Vec<MessageRef<'s>> {
-    let mut message_refs = own_refs(step, block);
-    for list in parameters(block, &Kind::Targets) {
-        let Some(ParamValue::Json(Json::Array(entries))) = step_param(step, &list.name) else {
-            continue;
-        };
-        for (number, entry) in entries.iter().enumerate() {
-            let text = |key: &str| entry.get(key)?.as_str();
-            let Some(message) = text("message") else {
-                continue;
-            };
-            message_refs.push(MessageRef {
-                parameter: "message".into(),
-                alternative: Some((list.name.clone(), number)),
-                message,
-                channel: text("channel").and_then(|name| name.parse().ok()),
-            });
+    let of_step = |name: &str| match step_param(step, name)? {
+        ParamValue::Text(text) => Some(text.as_str()),
+        ParamValue::Json(_) => None,
+    };
+    let mut message_refs = target_refs(block, true, None, &of_step);
+    let (with_alternatives, otherwise) = OTHERWISE;
+    if block.name == with_alternatives
+        && let Some(ParamValue::Json(Json::Array(alternatives))) = step_param(step, otherwise)
+    {
+        for (number, alternative) in alternatives.iter().enumerate() {
+            let of_alternative = |name: &str| alternative.get(name)?.as_str();
+            message_refs.extend(target_refs(block, false, Some(number), &of_alternative));
         }
     }
     message_refs
@@ -49,27 +47,24 @@ pub(super) fn step_param<'s>(step: &'s Step, name: &str) -> Option<&'s ParamValu
     Some(value)
 }
 
-/// Returns a block's parameters of that kind.
-fn parameters<'b>(block: &'b Description, kind: &'b Kind) -> impl Iterator<Item = &'b Parameter> {
-    block.parameters.iter().filter(move |one| one.kind == *kind)
-}
-
-/// Returns the messages that the step's own parameters name.
-fn own_refs<'s>(step: &'s Step, block: &Description) -> Vec<MessageRef<'s>> {
-    let text = |name: &str| match step_param(step, name)? {
-        ParamValue::Text(text) => Some(text.as_str()),
-        ParamValue::Json(_) => None,
-    };
-    let channel =
-        parameters(block, &Kind::Channel).find_map(|one| match (text(&one.name), &one.default) {
-            (Some(name), _) => name.parse().ok(),
-            (None, Some(Argument::Channel(channel))) => Some(*channel),
-            (None, _) => None,
-        });
-    let messages = parameters(block, &Kind::Message).filter_map(|one| {
+fn target_refs<'s>(
+    block: &Description,
+    has_default: bool,
+    alternative: Option<usize>,
+    text: &dyn Fn(&str) -> Option<&'s str>,
+) -> Vec<MessageRef<'s>> {
+    let of_kind = |kind: Kind| block.parameters.iter().filter(move |one| one.kind == kind);
+    let channel = of_kind(Kind::Channel).find_map(|one| {
+        let default = match &one.default {
+            Some(Value::Text(name)) if has_default => Some(name.as_str()),
+            _ => None,
+        };
+        text(&one.name).or(default)?.parse().ok()
+    });
+    let messages = of_kind(Kind::Message).filter_map(|one| {
         Some(MessageRef {
             parameter: one.name.clone(),
-            alternative: None,
+            alternative,
             message: text(&one.name)?,
             channel,
         })

@@ -1,71 +1,101 @@
-//! Parses parameters of the kind `targets`: alternatives of a message, each checked like the step's
-//! own parameters.
+//! Parses `otherwise` of *Send message*: alternatives, each checked like the step's own parameters.
 
-use super::super::parameter_types::TO;
+use super::super::targets::OTHERWISE;
 use super::{Context, with};
-use crate::block::{Kind, Parameter, TargetEntry};
+use crate::block::{Description, Kind};
 use promoflow_document::{Diagnostics, Entry, Node, entries, items, quoted};
 
-/// Checks the alternatives that a parameter lists.
-pub(super) fn check(entry: &Entry, context: Context<'_>, out: &mut Diagnostics) {
+/// The keys of an alternative.
+const PARTS: [&str; 3] = ["channel", "message", "to"];
+/// Maximum number of alternatives: together with the step's own target, as many as a delivery
+/// supports.
+const MAX_ALTERNATIVES: usize = 5;
+
+/// Checks the alternatives if the entry contains them.
+pub(super) fn check(
+    block: &Description,
+    entry: &Entry,
+    context: Context<'_>,
+    out: &mut Diagnostics,
+) {
+    if (block.name.as_str(), entry.key.as_str()) != OTHERWISE {
+        return;
+    }
     let Some(alternatives) = items(&entry.value, &entry.key, out) else {
         return;
     };
-    if !(1..=TargetEntry::MAX).contains(&alternatives.len()) {
+    if alternatives.len() > MAX_ALTERNATIVES || alternatives.is_empty() {
         let message = format!(
-            "expected 1 to {} alternatives, found {}",
-            TargetEntry::MAX,
+            "expected 1 to {MAX_ALTERNATIVES} alternatives, found {}",
             alternatives.len()
         );
         out.error(entry.value.at, message, None);
     }
-    let what = format!("an alternative of {}", quoted(&entry.key));
+    let alternative_block = Description {
+        parameters: parts(block),
+        ..block.clone()
+    };
     for alternative in alternatives {
-        check_alternative(&what, alternative, context, out);
+        check_alternative(&alternative_block, alternative, context, out);
     }
 }
 
-/// Returns the keys of an alternative with their types.
-fn keys() -> [Parameter; 3] {
-    let key = |name: &str, kind, required| Parameter {
-        name: name.into(),
-        title: String::new(),
-        description: String::new(),
-        kind,
-        required,
-        default: None,
-    };
-    [
-        key("channel", Kind::Channel, true),
-        key("message", Kind::Message, true),
-        key("to", TO, false),
-    ]
+/// Returns the block's parameters that an alternative may set; channel and message are required.
+fn parts(block: &Description) -> Vec<crate::block::Parameter> {
+    let parts = PARTS.iter().filter_map(|part| {
+        let mut found = block
+            .parameters
+            .iter()
+            .find(|one| one.name == *part)?
+            .clone();
+        found.required = matches!(found.kind, Kind::Channel | Kind::Message);
+        // If the channel depends on the run, nothing is known about it.
+        found.default = None;
+        Some(found)
+    });
+    parts.collect()
 }
 
-fn check_alternative(what: &str, node: &Node, context: Context<'_>, out: &mut Diagnostics) {
-    let Some(given) = entries(node, what, out) else {
+fn check_alternative(
+    alternative_block: &Description,
+    node: &Node,
+    context: Context<'_>,
+    out: &mut Diagnostics,
+) {
+    let Some(given) = entries(node, "an alternative of `otherwise`", out) else {
         return;
     };
-    let keys = keys();
-    for key in with::missing(&keys, &given) {
-        let name = quoted(&key.name);
-        out.error(node.at, format!("{what} lacks {name}"), None);
+    for parameter in with::missing(alternative_block, &given) {
+        let name = quoted(&parameter.name);
+        out.error(
+            node.at,
+            format!("an alternative of `otherwise` lacks {name}"),
+            None,
+        );
     }
     let mut constants = Vec::new();
     for entry in given {
-        let Some(key) = keys.iter().find(|one| one.name == entry.key) else {
-            let names = || keys.iter().map(|one| one.name.as_str());
-            let message = format!("unknown key {} in {what}", quoted(&entry.key));
-            let hint = out.did_you_mean(&entry.key, names()).unwrap_or_else(|| {
-                format!("known keys: {}", names().collect::<Vec<_>>().join(", "))
-            });
+        let parameter = alternative_block
+            .parameters
+            .iter()
+            .find(|one| one.name == entry.key);
+        let Some(parameter) = parameter else {
+            let message = format!(
+                "unknown key {} in an alternative of `otherwise`",
+                quoted(&entry.key)
+            );
+            let hint = out
+                .did_you_mean(&entry.key, PARTS)
+                .unwrap_or_else(|| format!("known keys: {}", PARTS.join(", ")));
             out.error(entry.key_at, message, Some(hint));
             continue;
         };
-        let value = entry.value.to_json(with::is_typed(&key.kind));
-        if let Some(value) = with::check_param(&entry.value, key, &value, context.templates, out) {
-            constants.push((key, &entry.value, value));
+        let value = entry.value.to_json(with::is_typed(&parameter.kind));
+        if let Some(value) =
+            with::check_param(&entry.value, parameter, &value, context.templates, out)
+        {
+            constants.push((parameter, &entry.value, value));
         }
     }
-    with::check_messages(&keys, &constants, context, out);
+    with::check_messages(alternative_block, &constants, context, out);
 }

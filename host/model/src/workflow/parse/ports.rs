@@ -50,7 +50,7 @@ pub(super) fn resolve(drafts: &[StepDraft<'_>], out: &mut Diagnostics) -> Vec<Ve
                 let said = said.iter().find(|(name, ..)| *name == port.name);
                 let target = match said {
                     Some((_, target, _)) => *target,
-                    None if port.falls_through => next,
+                    None if port.follows => next,
                     None => Target::Unconnected,
                 };
                 Edge {

@@ -7,9 +7,7 @@ mod schema;
 mod warnings;
 
 use super::parse;
-use crate::block::{
-    Alternative, Argument, Choice, Description, Kind, Parameter, PayloadType, Port,
-};
+use crate::block::{Alternative, Carries, Description, Kind, Parameter, Port, Value};
 use crate::message::{ChannelKind, Message};
 use crate::pool::{CodeGroup, CodeGroupWarning};
 use crate::workflow::{Catalog, CatalogBlock, CatalogMessage, MessageNeeds, Workflow};
@@ -84,24 +82,24 @@ impl Catalog for TestCatalog {
 }
 
 fn test_catalog() -> TestCatalog {
-    let parameter = |name: &str, kind, required, default| Parameter {
+    let parameter = |name: &str, kind, required, default: Option<&str>| Parameter {
         name: name.into(),
         title: format!("the {name}"),
         description: String::new(),
         kind,
         required,
-        default,
+        default: default.map(|text| Value::Text(text.into())),
     };
-    let alternative = |name: &str, payload| Alternative {
+    let alternative = |name: &str, carries| Alternative {
         name: name.into(),
         title: String::new(),
-        payload,
+        carries,
     };
-    let port = |name: &str, falls_through| Port {
+    let port = |name: &str, follows| Port {
         name: name.into(),
         title: String::new(),
         description: String::new(),
-        falls_through,
+        follows,
     };
     let block = |name: &str, parameters, ports| Description {
         name: name.into(),
@@ -116,21 +114,14 @@ fn test_catalog() -> TestCatalog {
         max_length: 20,
     };
     let when_empty = Kind::Choice(vec![
-        alternative("fail", None),
-        alternative("port", None),
-        alternative("code", Some(PayloadType::Text)),
+        alternative("fail", Carries::Nothing),
+        alternative("port", Carries::Nothing),
+        alternative("code", Carries::Text),
     ]);
     let reuse = Kind::Choice(vec![
-        alternative("never", None),
-        alternative("contact", Some(PayloadType::Duration)),
+        alternative("never", Carries::Nothing),
+        alternative("contact", Carries::Duration),
     ]);
-    let plain = |name: &str| {
-        Some(Argument::Choice(Choice {
-            name: name.into(),
-            payload: None,
-        }))
-    };
-    let email = Some(Argument::Channel(ChannelKind::Email));
     TestCatalog {
         blocks: vec![
             block(
@@ -139,15 +130,15 @@ fn test_catalog() -> TestCatalog {
                     parameter("type", text(), true, None),
                     parameter("discount", Kind::Integer { min: 0, max: 99 }, true, None),
                     parameter("days", Kind::Integer { min: 0, max: 3650 }, false, None),
-                    parameter("when-empty", when_empty, false, plain("fail")),
-                    parameter("reuse", reuse, false, plain("never")),
+                    parameter("when-empty", when_empty, false, Some("fail")),
+                    parameter("reuse", reuse, false, Some("never")),
                 ],
                 vec![port("next", true), port("exhausted", false)],
             ),
             block(
                 "send-message",
                 vec![
-                    parameter("channel", Kind::Channel, false, email),
+                    parameter("channel", Kind::Channel, false, Some("email")),
                     parameter("message", Kind::Message, true, None),
                     parameter(
                         "to",
@@ -158,7 +149,7 @@ fn test_catalog() -> TestCatalog {
                         false,
                         None,
                     ),
-                    parameter("otherwise", Kind::Targets, false, None),
+                    parameter("otherwise", Kind::Any, false, None),
                     parameter("allowed-hours", Kind::Hours, false, None),
                     parameter("time-zone", Kind::TimeZone, false, None),
                     parameter("json", Kind::Any, false, None),

@@ -3,7 +3,7 @@
 use super::super::catalog::Catalog;
 use super::super::definition::{ParamValue, Step, Workflow};
 use super::super::message_references::{MessageUse, ReadWarning, known_values, message_uses};
-use super::super::targets::step_param;
+use super::super::targets::{OTHERWISE, step_param};
 use super::value;
 use crate::block::Kind;
 use crate::message::{KnownValues, merge_tags, parse_template, references_of};
@@ -136,10 +136,10 @@ fn parameter_at(workflow: &Node, message_use: &MessageUse) -> Option<Position> {
         return None;
     };
     let with = value(steps.get(message_use.number)?, "with")?;
-    let alternative = match &message_use.alternative {
+    let alternative = match message_use.alternative {
         None => with,
-        Some((list, number)) => match &value(with, list)?.content {
-            NodeValue::List(alternatives) => alternatives.get(*number)?,
+        Some(number) => match &value(with, OTHERWISE.1)?.content {
+            NodeValue::List(alternatives) => alternatives.get(number)?,
             _ => return None,
         },
     };

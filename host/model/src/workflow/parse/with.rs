@@ -3,7 +3,7 @@
 use super::super::definition::ParamValue;
 use super::super::parameter_types::coerce;
 use super::{Context, alternatives};
-use crate::block::{Argument, Description, Kind, Parameter};
+use crate::block::{Description, Kind, Parameter, Value};
 use crate::message::ChannelKind;
 use promoflow_document::{
     Diagnostics, Entry, Fields, Node, NodeValue, TemplateCheck, check_template, entries, quoted,
@@ -24,7 +24,7 @@ pub(super) fn read(
     let Some(given) = given else {
         return Vec::new();
     };
-    for parameter in missing(&block.parameters, &given) {
+    for parameter in missing(block, &given) {
         let name = quoted(&parameter.name);
         let message = format!(
             "the step lacks the required parameter {name} of {}",
@@ -40,26 +40,27 @@ pub(super) fn read(
             unknown(entry, block, out);
             continue;
         };
-        let value = entry.value.to_json(is_typed(&parameter.kind));
-        if parameter.kind == Kind::Targets {
-            alternatives::check(entry, context, out);
-        } else if let Some(value) =
-            check_param(&entry.value, parameter, &value, context.templates, out)
-        {
+        let before = out.errors();
+        let typed = is_typed(&parameter.kind);
+        let value = entry.value.to_json(typed);
+        if let Some(value) = check_param(&entry.value, parameter, &value, context.templates, out) {
             constants.push((parameter, &entry.value, value));
+        }
+        if out.errors() == before {
+            alternatives::check(block, entry, context, out);
         }
         with.push((entry.key.clone(), ParamValue::from(value)));
     }
-    check_messages(&block.parameters, &constants, context, out);
+    check_messages(block, &constants, context, out);
     with
 }
 
 /// Returns the required parameters that are missing.
 pub(super) fn missing<'b>(
-    parameters: &'b [Parameter],
+    block: &'b Description,
     given: &'b [&Entry],
 ) -> impl Iterator<Item = &'b Parameter> {
-    let required = parameters.iter().filter(|one| one.required);
+    let required = block.parameters.iter().filter(|one| one.required);
     required.filter(|one| !given.iter().any(|entry| entry.key == one.name))
 }
 
@@ -100,7 +101,7 @@ pub(super) fn check_param(
     value: &serde_json::Value,
     templates: &dyn TemplateCheck,
     out: &mut Diagnostics,
-) -> Option<Argument> {
+) -> Option<Value> {
     let before = out.errors();
     let depends = depends_on_data(node, is_typed(&parameter.kind), templates, out);
     if out.errors() != before {
@@ -156,7 +157,7 @@ fn depends_on_data(
 /// Returns true if a list or mapping cannot match the type, whatever its references evaluate to.
 fn never_matches(node: &Node, kind: &Kind) -> bool {
     match (&node.content, kind) {
-        (NodeValue::Scalar(_), _) | (_, Kind::Any | Kind::Targets) => false,
+        (NodeValue::Scalar(_), _) | (_, Kind::Any) => false,
         (NodeValue::Mapping(entries), Kind::Choice(alternatives)) => {
             let [entry] = entries.as_slice() else {
                 return true;
@@ -172,14 +173,14 @@ fn never_matches(node: &Node, kind: &Kind) -> bool {
 
 /// Checks that messages which are named literally exist and belong to the step's channel.
 pub(super) fn check_messages(
-    parameters: &[Parameter],
-    constants: &[(&Parameter, &Node, Argument)],
+    block: &Description,
+    constants: &[(&Parameter, &Node, Value)],
     context: Context<'_>,
     out: &mut Diagnostics,
 ) {
-    let channel = channel(parameters, constants);
+    let channel = channel(block, constants);
     for (parameter, node, value) in constants {
-        let (Kind::Message, Argument::Text(id)) = (&parameter.kind, value) else {
+        let (Kind::Message, Value::Text(id)) = (&parameter.kind, value) else {
             continue;
         };
         match (context.catalog.message(id), channel) {
@@ -209,17 +210,14 @@ pub(super) fn check_messages(
 }
 
 /// Returns the channel that the step names literally, or its block's default.
-fn channel(
-    parameters: &[Parameter],
-    constants: &[(&Parameter, &Node, Argument)],
-) -> Option<ChannelKind> {
-    let parameter = parameters.iter().find(|p| p.kind == Kind::Channel)?;
+fn channel(block: &Description, constants: &[(&Parameter, &Node, Value)]) -> Option<ChannelKind> {
+    let parameter = block.parameters.iter().find(|p| p.kind == Kind::Channel)?;
     let given = constants.iter().find(|(p, ..)| p.name == parameter.name);
     let value = given
         .map(|(.., value)| value)
         .or(parameter.default.as_ref())?;
     match value {
-        Argument::Channel(channel) => Some(*channel),
+        Value::Text(name) => name.parse().ok(),
         _ => None,
     }
 }
