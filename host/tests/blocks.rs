@@ -238,6 +238,23 @@ fn block_check_rejects_files_that_are_not_blocks_with_a_reason() {
     }
 }
 
+/// The files were compiled once and stay as they are, like the blocks of strangers.
+#[test]
+fn blocks_compiled_against_contract_1_0_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/contract-1.0");
+    for name in ["get-promocode", "send-message"] {
+        let file = fixtures.join(format!("{name}.wasm"));
+        let checked = promoflow(folder.path(), &["block", "check", file.to_str().unwrap()]);
+        assert!(checked.status.success(), "{}", text(&checked.stderr));
+        assert!(
+            text(&checked.stdout).contains(name),
+            "{}",
+            text(&checked.stdout)
+        );
+    }
+}
+
 #[test]
 fn an_invalid_file_does_not_affect_other_blocks_of_its_folder() {
     let folder = tempfile::tempdir().unwrap();
