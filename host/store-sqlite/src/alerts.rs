@@ -64,6 +64,17 @@ fn replace(connection: &Connection, alert: &Alert, previous: Option<&Alert>) -> 
     } = &alert.subject;
     let params = serde_json::to_string(&alert.params)
         .map_err(|error| damaged("the parameters of an alert", error))?;
+    let changed = params![
+        kind.name(),
+        code_group.code_type,
+        code_group.discount,
+        level.name(),
+        alert.raised,
+        alert.sequence,
+        alert.notified,
+        params,
+        alert.at.0,
+    ];
     let stored = match previous {
         None => connection
             .prepare_cached(
@@ -71,17 +82,7 @@ fn replace(connection: &Connection, alert: &Alert, previous: Option<&Alert>) -> 
                      (kind, type, discount, level, raised, sequence, is_notified, params, changed_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
             )?
-            .execute(params![
-                kind.name(),
-                code_group.code_type,
-                code_group.discount,
-                level.name(),
-                alert.raised,
-                alert.sequence,
-                alert.notified,
-                params,
-                alert.at.0,
-            ])?,
+            .execute(changed)?,
         Some(previous) => connection
             .prepare_cached(
                 "UPDATE alert
@@ -90,21 +91,18 @@ fn replace(connection: &Connection, alert: &Alert, previous: Option<&Alert>) -> 
                      AND raised = ?10 AND sequence = ?11 AND is_notified = ?12
                      AND changed_at = ?13",
             )?
-            .execute(params![
-                kind.name(),
-                code_group.code_type,
-                code_group.discount,
-                level.name(),
-                alert.raised,
-                alert.sequence,
-                alert.notified,
-                params,
-                alert.at.0,
-                previous.raised,
-                previous.sequence,
-                previous.notified,
-                previous.at.0,
-            ])?,
+            .execute(
+                &*[
+                    changed,
+                    params![
+                        previous.raised,
+                        previous.sequence,
+                        previous.notified,
+                        previous.at.0,
+                    ],
+                ]
+                .concat(),
+            )?,
     };
     Ok(stored == 1)
 }
