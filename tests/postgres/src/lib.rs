@@ -1,0 +1,153 @@
+//! A throw-away PostgreSQL server, and an empty database for each test.
+//!
+//! [`database`] starts a server when a test process first asks for one. Data are in a temporary
+//! folder. The server stops and the folder is removed when the process ends, however it ends.
+//!
+//! PostgreSQL must be installed, but not run. A test that needs it fails where it is missing.
+//! `cargo xtask test` unpacks it in `target/test-tools` in that case.
+#![forbid(unsafe_code)]
+
+mod account;
+mod database;
+mod programs;
+mod psql;
+mod server;
+mod template;
+
+use std::fmt;
+use std::sync::OnceLock;
+
+pub use database::TestDatabase;
+pub use programs::Programs;
+pub use server::Server;
+
+/// Creates an empty database on the server of this process.
+///
+/// # Panics
+/// If PostgreSQL is missing or cannot be started.
+pub fn database() -> TestDatabase {
+    static SERVER: OnceLock<Result<Server, Error>> = OnceLock::new();
+    match SERVER.get_or_init(Server::start) {
+        Ok(server) => server.database(),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Why PostgreSQL cannot be used.
+#[derive(Debug)]
+pub struct Error(String);
+
+impl Error {
+    /// Returns the conversion of an error of `action`.
+    fn of<E: fmt::Display>(action: &str) -> impl Fn(E) -> Error {
+        move |error| Error(format!("cannot {action}: {error}"))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// Names the folder of a server to the test that waits for its end.
+    const FOLDER: &str = "PROMOFLOW_TEST_POSTGRES_FOLDER";
+
+    #[test]
+    fn each_test_gets_an_empty_database() {
+        let (one, other) = (database(), database());
+        assert_ne!(one.address(), other.address());
+        one.execute("CREATE TABLE code (id bigint)").unwrap();
+        other.execute("CREATE TABLE code (id bigint)").unwrap();
+        let again = one.execute("CREATE TABLE code (id bigint)").unwrap_err();
+        assert!(again.to_string().contains("already exists"), "{again}");
+    }
+
+    #[test]
+    fn text_is_not_ordered_by_bytes_unless_a_column_says_so() {
+        let database = database();
+        let order = |collation: &str| {
+            let sql = format!("SELECT 1 / (('a' < 'B' {collation})::int)");
+            database.execute(&sql).is_ok()
+        };
+        assert!(order(""));
+        assert!(!order("COLLATE \"C\""));
+    }
+
+    #[test]
+    fn commits_are_durable() {
+        let sql = "SELECT 1 / (current_setting('fsync')::bool
+                              AND current_setting('synchronous_commit')::bool)::int";
+        database().execute(sql).unwrap();
+    }
+
+    #[test]
+    fn a_password_is_required() {
+        let database = database();
+        let (_, host) = database.address().split_once('@').unwrap();
+        let denied = Command::new(Programs::find().unwrap().path("psql"))
+            .args(["--no-password", &format!("postgres://postgres@{host}")])
+            .output()
+            .unwrap();
+        assert!(!denied.status.success());
+    }
+
+    #[test]
+    fn a_server_ends_with_its_process() {
+        let mut test = Command::new(std::env::current_exe().unwrap());
+        test.args(["a_server_runs_until_its_process_is_killed", "--ignored"]);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("folder");
+        let mut process = test
+            .env(FOLDER, &file)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let text = wait(|| std::fs::read_to_string(&file).ok());
+        let data = Path::new(&text).join("data");
+        let pid = std::fs::read_to_string(data.join("postmaster.pid")).unwrap();
+        let pid = pid.lines().next().unwrap().to_owned();
+        process.kill().unwrap();
+        process.wait().unwrap();
+        wait(|| (!Path::new(&text).exists()).then_some(()));
+        wait(|| {
+            let mut exists = Command::new("kill");
+            let exists = exists.args(["-0", &pid]).stderr(Stdio::null()).status();
+            (!exists.unwrap().success()).then_some(())
+        });
+    }
+
+    #[test]
+    #[ignore = "run by a_server_ends_with_its_process, which kills it"]
+    fn a_server_runs_until_its_process_is_killed() {
+        let file = std::env::var_os(FOLDER).unwrap();
+        let server = Server::start().unwrap();
+        let _database = server.database();
+        let written = tempfile::NamedTempFile::new_in(Path::new(&file).parent().unwrap()).unwrap();
+        std::fs::write(written.path(), server.folder().to_str().unwrap()).unwrap();
+        written.persist(&file).unwrap();
+        thread::sleep(Duration::from_secs(60));
+    }
+
+    fn wait<T>(ready: impl Fn() -> Option<T>) -> T {
+        let start = Instant::now();
+        loop {
+            if let Some(value) = ready() {
+                return value;
+            }
+            assert!(start.elapsed() < Duration::from_secs(30));
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
