@@ -197,6 +197,7 @@ fn compile(command: &str, args: &[&str]) -> Result<()> {
 
 fn test(args: &[OsString]) -> Result<()> {
     test_tools::ensure()?;
+    test_tools::ensure_postgresql()?;
     let selects = |arg: &OsString| {
         let arg = arg.to_string_lossy();
         arg.starts_with("-p") || arg.starts_with("--package")

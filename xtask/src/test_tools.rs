@@ -1,9 +1,11 @@
 //! Third-party tools of the tests, installed in `target/test-tools`.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use promoflow_test_postgres::Programs;
 
 use crate::cargo;
 
@@ -45,12 +47,46 @@ pub(crate) fn ensure_postfix() -> Result<()> {
     apt.args(["--quiet", "download", "postfix"]);
     cargo::succeed(apt.current_dir(&download))
         .context("cannot download the package postfix; on another system measure other groups")?;
-    let package = fs::read_dir(&download)?
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .context("apt-get downloaded no package")?;
-    let mut unpack = Command::new("dpkg");
-    unpack.arg("--extract").args([&package, &folder]);
-    cargo::succeed(&mut unpack).context("cannot unpack the package postfix")
+    unpack(&download, &folder)
+}
+
+/// Unpacks Debian's packages of PostgreSQL and of the libraries that it needs in
+/// `target/test-tools/postgresql` if it is not installed. Nothing is installed and no server starts.
+pub(crate) fn ensure_postgresql() -> Result<()> {
+    if Programs::find().is_ok() {
+        return Ok(());
+    }
+    eprintln!("xtask: unpacking Debian's package postgresql for tests");
+    let tools = cargo::target_dir()?.join("test-tools");
+    let download = tools.join("postgresql-packages");
+    fs::create_dir_all(download.join("partial"))?;
+    let mut apt = Command::new("apt-get");
+    apt.args(["--quiet", "--yes", "--download-only"])
+        .args(["--no-install-recommends", "install", "postgresql"])
+        .arg("--option")
+        .arg(format!("Dir::Cache::Archives={}", download.display()))
+        // Only root may lock the database of packages, which is not changed.
+        .args(["--option", "Debug::NoLocking=true"]);
+    cargo::succeed(&mut apt).context(
+        "cannot download the package postgresql; run apt-get update first, or install PostgreSQL, \
+         which tests need",
+    )?;
+    unpack(&download, &tools.join("postgresql"))?;
+    Programs::find()?;
+    Ok(())
+}
+
+/// Unpacks all packages of a folder.
+fn unpack(packages: &Path, to: &Path) -> Result<()> {
+    let entries = fs::read_dir(packages)?.flatten().map(|entry| entry.path());
+    let is_package = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "deb");
+    let packages: Vec<PathBuf> = entries.filter(is_package).collect();
+    ensure!(!packages.is_empty(), "apt-get downloaded no package");
+    for package in packages {
+        let mut unpack = Command::new("dpkg");
+        unpack.arg("--extract").args([package.as_path(), to]);
+        cargo::succeed(&mut unpack)
+            .with_context(|| format!("cannot unpack {}", package.display()))?;
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@
 
 mod account;
 mod database;
+mod folder;
 mod programs;
 mod psql;
 mod server;

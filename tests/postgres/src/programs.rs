@@ -43,9 +43,12 @@ impl Programs {
     /// Returns the programs in a folder where packages of Debian were unpacked.
     fn unpacked(root: &Path) -> Option<Programs> {
         let folder = newest(root)?;
-        let architectures = fs::read_dir(root.join("usr/lib")).ok()?;
-        let libraries = architectures.flatten().map(|entry| entry.path());
-        let libraries = env::join_paths(libraries.filter(|path| path.is_dir())).ok();
+        let folders = ["usr/lib", "lib"].map(|folder| fs::read_dir(root.join(folder)));
+        let entries = folders.into_iter().flatten().flatten().flatten();
+        // A folder for each architecture, such as `x86_64-linux-gnu`.
+        let libraries =
+            entries.filter(|entry| entry.file_name().to_string_lossy().contains("-linux-"));
+        let libraries = env::join_paths(libraries.map(|entry| entry.path())).ok();
         Some(Programs { folder, libraries })
     }
 

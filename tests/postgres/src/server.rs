@@ -1,14 +1,15 @@
 //! A server of its own, on a port of its own.
 
-use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::{env, fs};
 
 use crate::account::Account;
+use crate::folder::Folder;
 use crate::psql::Psql;
 use crate::{Error, Programs, TestDatabase, template};
 
@@ -45,9 +46,7 @@ impl Server {
     /// Starts a server with files of its own in a temporary folder.
     pub fn start() -> Result<Server, Error> {
         let programs = Programs::find()?;
-        let folder = tempfile::Builder::new()
-            .prefix("promoflow-postgres-")
-            .tempdir()
+        let folder = Folder::create(&env::temp_dir(), "promoflow-postgres")
             .map_err(Error::of("create a temporary folder"))?;
         let account = Account::select(folder.path())?;
         account.own(folder.path())?;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::account::Account;
+use crate::folder::Folder;
 use crate::programs::test_tools;
 use crate::{Error, Programs};
 
@@ -76,11 +77,9 @@ fn template(programs: &Programs) -> Result<Option<PathBuf>, Error> {
 
 /// Keeps the files for the next server, unless another process has just done so.
 fn keep(data: &Path, password: &str, template: &Path) -> io::Result<()> {
-    let Some(tools) = template.parent() else {
-        return Ok(());
-    };
+    let tools = template.parent().unwrap_or(template);
     fs::create_dir_all(tools)?;
-    let folder = tempfile::tempdir_in(tools)?;
+    let folder = Folder::create(tools, "postgresql-new")?;
     copy(data, &folder.path().join("data"))?;
     fs::write(folder.path().join("password"), password)?;
     match fs::rename(folder.path(), template) {
