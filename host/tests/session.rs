@@ -635,22 +635,42 @@ fn a_database_is_a_sqlite_file() {
     assert!(app.path("a.db").exists());
     let shown = app.succeed(&["settings", "time-zone", "--db", "a.db"]);
     assert_eq!(shown.trim(), "Europe/Kyiv");
-    for address in ["postgres://shop:secret@localhost/shop", "mysql://localhost"] {
-        let refused = app.run(&["codes", "list", "--db", address]);
-        assert_eq!(refused.status.code(), Some(2));
-        let error = text(&refused.stderr);
-        assert!(error.contains("expected a SQLite file"), "{error}");
-        assert!(!error.contains("secret"), "{error}");
-    }
-    app.file(
-        "promoflow.toml",
-        "database = \"postgres://localhost/shop\"\n",
-    );
+    let refused = app.run(&["codes", "list", "--db", "mysql://shop:secret@localhost"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let error = text(&refused.stderr);
+    assert!(error.contains("expected a SQLite file"), "{error}");
+    assert!(!error.contains("secret"), "{error}");
+    app.file("promoflow.toml", "database = \"mysql://localhost/shop\"\n");
     let refused = app.run(&["codes", "list", "--config", "promoflow.toml"]);
     assert_eq!(refused.status.code(), Some(2));
     let error = text(&refused.stderr);
     assert!(error.contains("promoflow.toml:1:12"), "{error}");
-    assert!(error.contains("no engine for PostgreSQL"), "{error}");
+    assert!(error.contains("unknown kind of database"), "{error}");
+}
+
+#[test]
+fn backups_of_postgresql_are_made_by_its_own_tools() {
+    let app = TestApp::new();
+    let address = "postgres://shop:secret@db.example/shop";
+    app.file("shop.dump", "");
+    for (command, file, tool) in [
+        (
+            "backup",
+            "my shop.dump",
+            "`pg_dump --format=custom --file='my shop.dump' postgres://db.example/shop`",
+        ),
+        (
+            "restore",
+            "shop.dump",
+            "`pg_restore --dbname=postgres://db.example/shop shop.dump`",
+        ),
+    ] {
+        let refused = app.run(&[command, file, "--db", address]);
+        assert_eq!(refused.status.code(), Some(2));
+        let error = text(&refused.stderr);
+        assert!(error.contains(tool), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
 }
 
 #[test]

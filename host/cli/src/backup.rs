@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use promoflow_model::database::Engine;
 use serde_json::json;
 
 use super::context::CliContext;
 use super::error::{CliError, CommandResult, Status};
 use super::output::Out;
+use super::shell::quoted;
 
 /// Copy the database into a new file, while other processes write.
 ///
@@ -22,6 +24,16 @@ pub(super) struct Backup {
 
 impl Backup {
     pub(super) fn run(&self, context: &CliContext, out: &mut Out) -> CommandResult {
+        let database = context.database()?;
+        if let Ok(Engine::Postgres(_)) = database.engine() {
+            let message = format_args!("{database}: `backup` copies SQLite files only");
+            let hint = format!(
+                "run `pg_dump --format=custom --file={} {}`",
+                quoted(&self.file.display().to_string()),
+                quoted(&database.to_string())
+            );
+            return Err(CliError::invalid_input(message).with_hint(hint));
+        }
         let promoflow = context.open()?;
         if self.file.exists() {
             let refused = format_args!("{}: already exists", self.file.display());

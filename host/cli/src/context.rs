@@ -7,7 +7,7 @@ use promoflow_block_host::{BlockLibrary, Bounds, Compiler, Grants, SandboxPool};
 use promoflow_config::{Config, LogFormat, LogLevel};
 use promoflow_document::with_causes;
 use promoflow_installation::{Builder, Promoflow};
-use promoflow_model::database::Database;
+use promoflow_model::database::{Database, Engine};
 
 use super::error::CliError;
 
@@ -139,25 +139,26 @@ impl CliContext {
 
     /// Opens the installation for a command that only reads: its database must exist.
     pub(super) fn open(&self) -> Result<Promoflow, CliError> {
-        self.open_at(&self.path()?, OpenMode::Read)
+        self.open_at(&self.database()?, OpenMode::Read)
     }
 
     /// Opens the installation for a command that writes; creates the database if it does not exist.
     pub(super) fn open_or_create(&self) -> Result<Promoflow, CliError> {
-        let path = self.path_for_creation()?;
-        self.open_at(&path, OpenMode::Write)
+        let database = self.database_for_creation()?;
+        self.open_at(&database, OpenMode::Write)
     }
 
     /// Opens the installation for a command that executes and delivers.
     pub(super) fn open_to_deliver(&self) -> Result<Promoflow, CliError> {
-        let path = self.path_for_creation()?;
-        self.open_at(&path, OpenMode::Deliver)
+        let database = self.database_for_creation()?;
+        self.open_at(&database, OpenMode::Deliver)
     }
 
-    /// Returns the path of the database for a command that may create it: the folder must exist.
-    pub(super) fn path_for_creation(&self) -> Result<PathBuf, CliError> {
-        let path = self.path()?;
-        if let Some(folder) = path.parent()
+    /// Returns the database for a command that may create it: the folder of a file must exist.
+    pub(super) fn database_for_creation(&self) -> Result<Database, CliError> {
+        let database = self.database()?;
+        if let Ok(Engine::Sqlite(path)) = database.engine()
+            && let Some(folder) = path.parent()
             && folder != Path::new("")
             && !folder.is_dir()
         {
@@ -165,22 +166,23 @@ impl CliContext {
             return Err(CliError::invalid_input(message)
                 .with_hint("create it, or name another database with --db"));
         }
-        Ok(path)
+        Ok(database)
     }
 
     /// Opens the installation for a command that changes nothing; works without a database.
     pub(super) fn open_for_preview(&self) -> Result<PreviewInstallation, CliError> {
-        let path = self.path()?;
-        if path.exists() {
+        let database = self.database()?;
+        if exists(&database) {
             return Ok(PreviewInstallation {
-                promoflow: self.open_at(&path, OpenMode::Read)?,
+                promoflow: self.open_at(&database, OpenMode::Read)?,
                 folder: None,
             });
         }
         let folder = tempfile::tempdir().map_err(|error| {
             CliError::failed(format!("cannot create a temporary folder: {error}"))
         })?;
-        let promoflow = self.open_at(&folder.path().join("dry-run.db"), OpenMode::Write)?;
+        let empty = Database::from(&folder.path().join("dry-run.db"));
+        let promoflow = self.open_at(&empty, OpenMode::Write)?;
         Ok(PreviewInstallation {
             promoflow,
             folder: Some(folder),
@@ -188,8 +190,12 @@ impl CliContext {
     }
 
     /// Opens the installation in another database, with the same blocks and cache.
-    pub(super) fn open_at(&self, path: &Path, mode: OpenMode) -> Result<Promoflow, CliError> {
-        let mut builder = Promoflow::builder(path)
+    pub(super) fn open_at(
+        &self,
+        database: &Database,
+        mode: OpenMode,
+    ) -> Result<Promoflow, CliError> {
+        let mut builder = Promoflow::builder(database.clone())
             .create(mode != OpenMode::Read)
             .compiler(Compiler::this_program());
         for folder in self.blocks()? {
@@ -198,7 +204,7 @@ impl CliContext {
         if let Some(cache) = &self.globals.cache {
             builder = builder.cache(cache);
         }
-        if let Some(file) = self.config_for(path)? {
+        if let Some(file) = self.config_for(database)? {
             let config = read_config(&file)?;
             if self.globals.blocks.is_empty() {
                 for folder in folders(&config.blocks)? {
@@ -232,7 +238,7 @@ impl CliContext {
 
     /// Returns the configuration file that applies to this command.
     pub(super) fn config_file(&self) -> Result<Option<PathBuf>, CliError> {
-        self.config_for(&self.path()?)
+        self.config_for(&self.database()?)
     }
 
     /// Returns the configuration that applies to this command; an empty one if there is no file.
@@ -255,25 +261,25 @@ impl CliContext {
     }
 
     /// Checks everything that is needed to open the installation, and its database if it exists.
-    pub(super) fn check(&self) -> Result<PathBuf, CliError> {
-        let path = self.path_for_creation()?;
-        if let Some(file) = self.config_for(&path)? {
+    pub(super) fn check(&self) -> Result<Database, CliError> {
+        let database = self.database_for_creation()?;
+        if let Some(file) = self.config_for(&database)? {
             self.check_config(&file)?;
         }
-        if path.exists() {
-            let promoflow = self.open_at(&path, OpenMode::Read)?;
+        if exists(&database) {
+            let promoflow = self.open_at(&database, OpenMode::Read)?;
             if let Some(refused) = promoflow.blocks()?.rejected().first() {
                 return Err(CliError::invalid_input(&refused.why));
             }
         } else {
-            self.with_trace_endpoint(Promoflow::builder(&path))?;
+            self.with_trace_endpoint(Promoflow::builder(database.clone()))?;
         }
-        Ok(path)
+        Ok(database)
     }
 
     /// Returns the configuration file of the installation in that database. A configuration that
-    /// names the database applies to it.
-    fn config_for(&self, database: &Path) -> Result<Option<PathBuf>, CliError> {
+    /// names the database applies to it. Otherwise it is next to a file, or in the current folder.
+    fn config_for(&self, database: &Database) -> Result<Option<PathBuf>, CliError> {
         if let Some(file) = &self.globals.config {
             return Ok(Some(file.clone()));
         }
@@ -282,10 +288,13 @@ impl CliContext {
             None if here.exists() => read_config(&here)?.database,
             _ => None,
         };
-        if named.is_some_and(|named| named.file() == Ok(database)) {
+        if named.as_ref() == Some(database) {
             return Ok(Some(here));
         }
-        let beside = database.with_file_name(DEFAULT_CONFIG);
+        let beside = match database.engine() {
+            Ok(Engine::Sqlite(path)) => path.with_file_name(DEFAULT_CONFIG),
+            _ => here,
+        };
         Ok(beside.exists().then_some(beside))
     }
 
@@ -318,8 +327,8 @@ impl CliContext {
         folders(&self.globals.blocks)
     }
 
-    /// Returns the file of the database: from the option, the environment or the configuration.
-    fn path(&self) -> Result<PathBuf, CliError> {
+    /// Returns the database: from the option, the environment or the configuration.
+    pub(super) fn database(&self) -> Result<Database, CliError> {
         let database = match self.globals.db.as_deref() {
             Some(name) => Database::from(name),
             None => {
@@ -333,8 +342,18 @@ impl CliContext {
                 named.unwrap_or_else(|| Database::from(DEFAULT_DATABASE))
             }
         };
-        let file = database.file().map(Path::to_owned);
-        file.map_err(|error| CliError::invalid_input(&error).with_hint(error.hint()))
+        match database.engine() {
+            Ok(_) => Ok(database),
+            Err(error) => Err(CliError::invalid_input(&error).with_hint(error.hint())),
+        }
+    }
+}
+
+/// Returns false if the database is a file that does not exist. A server is not asked.
+fn exists(database: &Database) -> bool {
+    match database.engine() {
+        Ok(Engine::Sqlite(path)) => path.exists(),
+        _ => true,
     }
 }
 

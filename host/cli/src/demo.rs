@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use promoflow_engine::import::ImportOptions;
 use promoflow_installation::{AppliedFile, Promoflow, default_maildir};
+use promoflow_model::database::Database;
 use promoflow_model::event::Event;
 use promoflow_model::message::Folder;
 use promoflow_model::pool::Filter;
@@ -19,6 +20,7 @@ use super::context::{CliContext, OpenMode};
 use super::error::{CliError, CommandResult, Status, count, print_diagnostics};
 use super::message::show_content;
 use super::output::{BOLD, DIM, ERROR, Out};
+use super::shell::quoted;
 use super::table::Table;
 use super::workflow::show_steps;
 use folder::{DATABASE, example, prepare};
@@ -43,7 +45,7 @@ impl Demo {
         }
         prepare(&self.dir)?;
         let database = self.dir.join(DATABASE);
-        let promoflow = context.open_at(&database, OpenMode::Deliver)?;
+        let promoflow = context.open_at(&Database::from(&database), OpenMode::Deliver)?;
         heading(out, 1, "A pool of promo codes, from codes.csv")?;
         import(&promoflow, out)?;
         show_pool(&promoflow, out)?;
@@ -72,7 +74,7 @@ impl Demo {
         let heading = out.style(BOLD, "Files in the folder");
         let folder = self.dir.display();
         out.line(format_args!("\n{heading} {folder}"))?;
-        let mail = default_maildir(Path::new(DATABASE));
+        let mail = default_maildir(DATABASE);
         let mail = format!("{}/", mail.display());
         for (file, what) in [
             ("codes.csv", "the uploaded codes"),
@@ -217,24 +219,4 @@ fn show_pool(promoflow: &Promoflow, out: &mut Out) -> Result<(), CliError> {
         table.row(out, cells)?;
     }
     Ok(table.finish(out, "The pool is empty.")?)
-}
-
-/// Quotes an argument for a shell.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
-    match text.chars().all(plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quotes_arguments_for_a_shell() {
-        assert_eq!(quoted("promoflow-demo/shop.db"), "promoflow-demo/shop.db");
-        assert_eq!(quoted("my demo/it's"), r"'my demo/it'\''s'");
-    }
 }

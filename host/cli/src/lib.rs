@@ -41,6 +41,7 @@ mod restore;
 mod run;
 mod serve;
 mod settings;
+mod shell;
 mod table;
 mod upload;
 mod work;

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use promoflow_installation::Promoflow;
+use promoflow_model::database::Engine;
 use serde_json::json;
 
 use super::context::CliContext;
 use super::error::{CliError, CommandResult, Status, print_error, print_note};
 use super::output::Out;
+use super::shell::quoted;
 
 /// Create the database from a backup, after checking the backup.
 ///
@@ -27,12 +29,21 @@ pub(super) struct Restore {
 
 impl Restore {
     pub(super) fn run(&self, context: &CliContext, out: &mut Out) -> CommandResult {
+        let to = context.database_for_creation()?;
+        if let Ok(Engine::Postgres(_)) = to.engine() {
+            let message = format_args!("{to}: `restore` creates SQLite files only");
+            let hint = format!(
+                "run `pg_restore --dbname={} {}`, then `promoflow audit`",
+                quoted(&to.to_string()),
+                quoted(&self.file.display().to_string())
+            );
+            return Err(CliError::invalid_input(message).with_hint(hint));
+        }
         if !self.file.is_file() {
             let message = format_args!("{}: no such file", self.file.display());
             return Err(CliError::invalid_input(message));
         }
-        let to = context.path_for_creation()?;
-        let restored = Promoflow::restore(&self.file, &to)?;
+        let restored = Promoflow::restore(&self.file, to.clone())?;
         for broken in restored.audited.iter().filter(|one| !one.holds) {
             let rows = broken.violations.join("\n  ");
             let message = format!("{} does not hold in the backup:\n  {rows}", broken.promise);
@@ -41,15 +52,14 @@ impl Restore {
         if out.is_json() {
             out.json(&json!({
                 "file": self.file.display().to_string(),
-                "database": to.display().to_string(),
+                "database": to.to_string(),
                 "restored": restored.done,
                 "bytes": restored.bytes,
                 "checked": restored.audited.iter().map(|one| one.checked).sum::<u64>(),
             }))?;
         } else if restored.done {
             out.line(format_args!(
-                "Restored to {}, {} bytes; the promises hold in it.",
-                to.display(),
+                "Restored to {to}, {} bytes; the promises hold in it.",
                 restored.bytes
             ))?;
         }

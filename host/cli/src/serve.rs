@@ -258,7 +258,7 @@ fn print_check(
     if out.is_json() {
         out.json(&json!({
             "valid": true,
-            "database": database.display().to_string(),
+            "database": database.to_string(),
             "url": url,
             "eventsPerSecond": limits.events_per_second,
             "requestsPerSecond": limits.requests_per_second,
@@ -269,10 +269,7 @@ fn print_check(
             "drain": options.drain.as_secs(),
         }))?;
     } else {
-        out.line(format_args!(
-            "Valid: {} would be served at {url}.",
-            database.display()
-        ))?;
+        out.line(format_args!("Valid: {database} would be served at {url}."))?;
     }
     Ok(Status::Success)
 }

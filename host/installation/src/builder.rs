@@ -1,6 +1,6 @@
 //! The builder of an installation.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use promoflow_engine::observer::{Observer, Observers};
 use promoflow_engine::outbox::Unsubscriber;
 use promoflow_model::alert::Rules;
 use promoflow_model::clock::{Clock, SystemClock};
-use promoflow_model::database::Database;
-use promoflow_store::Store;
+use promoflow_model::database::{Database, Engine};
+use promoflow_store::{Store, StoreError};
 use promoflow_store_sqlite::SqliteStore;
 
 /// Collects the parts of an installation. Created by [`Promoflow::builder`].
@@ -236,9 +236,9 @@ impl Builder {
         self
     }
 
-    /// Returns the file of the database.
-    pub(super) fn database_file(&self) -> Result<&Path> {
-        database_file(&self.database)
+    /// Returns the folder for messages if no channel is configured.
+    pub(super) fn default_maildir(&self) -> PathBuf {
+        default_maildir(self.database.clone())
     }
 
     /// Opens the installation. Nothing is executed before [`Promoflow::start`].
@@ -246,13 +246,9 @@ impl Builder {
         let store: Arc<dyn Store> = match self.store.take() {
             Some(store) => store,
             None => {
-                let file = self.database_file()?;
-                let store = match self.create {
-                    true => SqliteStore::open(file)?,
-                    false => SqliteStore::open_existing(file)?,
-                };
-                self.database = store.path().into();
-                Arc::new(store)
+                let (store, database) = open_store(&self.database, self.create)?;
+                self.database = database;
+                store
             }
         };
         if !self.is_clock_set {
@@ -283,15 +279,33 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Returns the file of a database.
-pub(super) fn database_file(database: &Database) -> Result<&Path> {
-    let file = database.file();
-    file.map_err(|error| Error::Invalid(error.to_string()))
+/// Opens the store of a database, and returns it with the database's full address.
+fn open_store(database: &Database, create: bool) -> Result<(Arc<dyn Store>, Database)> {
+    match database.engine().map_err(Error::invalid)? {
+        Engine::Sqlite(file) => {
+            let store = match create {
+                true => SqliteStore::open(file)?,
+                false => SqliteStore::open_existing(file)?,
+            };
+            let database = Database::from(store.path());
+            Ok((Arc::new(store), database))
+        }
+        Engine::Postgres(_) => Err(StoreError::Open(
+            "this build of promoflow has no engine for PostgreSQL; name a SQLite file".to_owned(),
+        )
+        .into()),
+    }
 }
 
-/// Returns the folder for messages if no channel is configured.
-pub fn default_maildir(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push("-mail");
-    PathBuf::from(name)
+/// Returns the folder for messages if no channel is configured: next to a SQLite file, otherwise in
+/// the current folder.
+pub fn default_maildir(database: impl Into<Database>) -> PathBuf {
+    match database.into().engine() {
+        Ok(Engine::Sqlite(file)) => {
+            let mut name = file.as_os_str().to_owned();
+            name.push("-mail");
+            PathBuf::from(name)
+        }
+        _ => PathBuf::from("promoflow-mail"),
+    }
 }

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use super::builder::default_maildir;
 use super::error::{Cause, with_context};
 use super::{Builder, Error, Promoflow};
 #[cfg(feature = "http-channel")]
@@ -111,7 +110,7 @@ impl Builder {
 
     fn make_channels(&self) -> Result<Channels, Error> {
         if self.channel_sources.is_empty() {
-            let folder = default_maildir(self.database_file()?);
+            let folder = self.default_maildir();
             let maildir = new_maildir(&MaildirConfig { folder });
             return Ok(vec![maildir.map_err(Error::configuration)?]);
         }

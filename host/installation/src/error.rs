@@ -41,6 +41,10 @@ impl Error {
         Error::Configuration(flatten(error.into()))
     }
 
+    pub(crate) fn invalid(error: impl Display) -> Error {
+        Error::Invalid(error.to_string())
+    }
+
     /// Sandboxes cannot be created: the machine, its settings or the folder for compiled blocks.
     pub(crate) fn sandboxes(error: SandboxError) -> Error {
         Error::Block(with_context("cannot create sandboxes for blocks", &error))

@@ -52,7 +52,7 @@ use promoflow_engine::metrics::Metrics;
 use promoflow_engine::outbox::{Dispatcher, DispatcherParts, Unsubscriber};
 use promoflow_engine::run;
 use promoflow_engine::run::{Engine, EngineParts, SubmitError, TestRunReport, WorkflowCache};
-use promoflow_model::database::Database;
+use promoflow_model::database::{self, Database};
 use promoflow_model::event::CheckedEvent;
 use promoflow_model::pool::{Calendar, Filter};
 use promoflow_store::{
@@ -384,10 +384,16 @@ impl Promoflow {
         Ok(self.store.backup(to)?)
     }
 
-    /// Creates a database at `to` from a backup. The backup must be undamaged and not from a later
-    /// release, and its promises must hold.
+    /// Creates a SQLite file at `to` from a backup. The backup must be undamaged and not from a
+    /// later release, and its promises must hold. Fails for another database.
     pub fn restore(from: &std::path::Path, to: impl Into<Database>) -> Result<Restored> {
-        Ok(sqlite::restore(from, builder::database_file(&to.into())?)?)
+        let to = to.into();
+        match to.engine().map_err(Error::invalid)? {
+            database::Engine::Sqlite(file) => Ok(sqlite::restore(from, file)?),
+            database::Engine::Postgres(_) => Err(Error::invalid(format_args!(
+                "{to}: use pg_restore to restore a PostgreSQL database"
+            ))),
+        }
     }
 
     /// Checks the promises against the stored rows.
