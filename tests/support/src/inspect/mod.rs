@@ -5,7 +5,10 @@
 //! that a suite runs unchanged on every engine: [`inspect`] selects the implementation by the
 //! database's address.
 
+mod postgres;
 mod sqlite;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::fmt;
@@ -13,12 +16,18 @@ use std::path::Path;
 
 pub use value::{FromRow, FromValue, Value};
 
-/// Opens the rows of an existing database.
+/// Opens the rows of an existing database: a SQLite file, or the address of a PostgreSQL database.
 ///
 /// The connection is independent of the store and checks nothing that would prevent damage: neither
 /// references to other rows nor the ranges of values.
 pub fn inspect(database: impl AsRef<Path>) -> Result<Box<dyn Inspect>, InspectError> {
-    Ok(Box::new(sqlite::Sqlite::open(database.as_ref())?))
+    let database = database.as_ref();
+    match database.to_str() {
+        Some(address) if address.starts_with("postgres://") => {
+            Ok(Box::new(postgres::Postgres::open(address)?))
+        }
+        _ => Ok(Box::new(sqlite::Sqlite::open(database)?)),
+    }
 }
 
 /// The rows of a database.
