@@ -75,7 +75,7 @@ fn remove_earlier_demo(folder: &Path) -> io::Result<()> {
     for suffix in ["", "-wal", "-shm", "-executor"] {
         unless_absent(fs::remove_file(folder.join(format!("{DATABASE}{suffix}"))))?;
     }
-    unless_absent(fs::remove_dir_all(default_maildir(&folder.join(DATABASE))))
+    unless_absent(fs::remove_dir_all(default_maildir(folder.join(DATABASE))))
 }
 
 #[cfg(test)]
