@@ -152,7 +152,3 @@ pub mod store {
     };
     pub use promoflow_store_sqlite::{Restored, SqliteStore};
 }
-
-#[cfg(all(any(test, fuzzing), feature = "smtp"))]
-#[doc(hidden)]
-pub mod fuzzing;

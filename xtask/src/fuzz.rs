@@ -13,19 +13,22 @@ use crate::cargo;
 
 /// A package of fuzzers.
 struct Package {
-    manifest: &'static str,
+    name: &'static str,
     /// Its programs, one per fuzzer.
     fuzzers: &'static [&'static str],
 }
 
+/// Turns the fuzzers on, for linters.
+pub(crate) const FEATURES: &str = "promoflow-fuzz/libfuzzer,promoflow-velocity-fuzz/libfuzzer";
+
 /// The template language has a separate package, because it builds quickly.
 const PACKAGES: [Package; 2] = [
     Package {
-        manifest: "velocity/fuzz/Cargo.toml",
+        name: "promoflow-velocity-fuzz",
         fuzzers: &["render", "escape", "json"],
     },
     Package {
-        manifest: "host/fuzz/Cargo.toml",
+        name: "promoflow-fuzz",
         fuzzers: &[
             "csv",
             "upload-json",
@@ -39,14 +42,13 @@ const PACKAGES: [Package; 2] = [
 
 /// Flags that make stable Rust count edges in libFuzzer's format. Only sanitizers would need a
 /// nightly toolchain, and safe code gains little from them.
-const COVERAGE: [&str; 7] = [
+const COVERAGE: [&str; 6] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
     "-Cllvm-args=-simplifycfg-branch-fold-threshold=0",
-    "--cfg=fuzzing",
 ];
 
 /// Limits of an input, besides the checks of the targets: longer inputs find the same errors more
@@ -106,14 +108,21 @@ fn build(package: &Package, folder: &Path) -> Result<PathBuf> {
     let host = host()?;
     let mut build = cargo::command();
     build
-        .args(["build", "--release", "--bins", "--manifest-path"])
-        .arg(cargo::root().join(package.manifest))
+        .args([
+            "build",
+            "--profile",
+            "fuzz",
+            "--bins",
+            "--features",
+            "libfuzzer",
+        ])
+        .args(["-p", package.name])
         // With an explicit target, these flags do not affect build scripts and macros.
         .args(["--target", &host])
         .env("CARGO_TARGET_DIR", folder)
         .env("RUSTFLAGS", COVERAGE.join(" "));
     cargo::succeed(&mut build).context("cannot compile libFuzzer; it needs a C++ compiler")?;
-    Ok(folder.join(host).join("release"))
+    Ok(folder.join(host).join("fuzz"))
 }
 
 /// Returns the host triple of the compiler.

@@ -1,4 +1,4 @@
-//! See `promoflow::fuzzing::components`.
+//! See `promoflow_fuzz::components`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| promoflow::fuzzing::components(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| promoflow_fuzz::components(bytes));

@@ -1,4 +1,4 @@
-//! See `promoflow::fuzzing::uploads_as_csv`.
+//! See `promoflow_fuzz::uploads_as_csv`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| promoflow::fuzzing::uploads_as_csv(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| promoflow_fuzz::uploads_as_csv(bytes));

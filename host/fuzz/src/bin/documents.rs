@@ -1,4 +1,4 @@
-//! See `promoflow::fuzzing::documents`.
+//! See `promoflow_fuzz::documents`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| promoflow::fuzzing::documents(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| promoflow_fuzz::documents(bytes));

@@ -1,4 +1,4 @@
-//! See `promoflow::fuzzing::events`.
+//! See `promoflow_fuzz::events`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| promoflow::fuzzing::events(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| promoflow_fuzz::events(bytes));

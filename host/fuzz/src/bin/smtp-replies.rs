@@ -1,4 +1,4 @@
-//! See `promoflow::fuzzing::smtp_replies`.
+//! See `promoflow_fuzz::smtp_replies`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| promoflow::fuzzing::smtp_replies(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| promoflow_fuzz::smtp_replies(bytes));
