@@ -39,7 +39,11 @@ pub(super) const DELIVERY_VARIABLES: [&str; 15] = [
 ];
 
 /// The values of an alert's event that templates can read.
-const EVENT_VARIABLES: [&str; 11] = [
+const EVENT_VARIABLES: [&str; 15] = [
+    "actualCount",
+    "alertLevel",
+    "alertTrackingSourceName",
+    "alertTrackingSourceType",
     "count",
     "daysLeft",
     "delivery",

@@ -126,7 +126,9 @@ fn the_guide_s_webhooks_get_one_notification_per_crossing() {
     assert_eq!(event["eventTypeKey"], "alertSettingsWarningTriggerEvent");
     assert_eq!(event["keyValue"], "birthday 10");
     let params = json!({ "kind": "available", "level": "warning", "type": "birthday", "discount": "10",
-                         "threshold": "500", "count": "500" });
+                         "threshold": "500", "count": "500", "alertLevel": "WARNING",
+                         "alertTrackingSourceType": "PROMOCODE",
+                         "alertTrackingSourceName": "birthday", "actualCount": "500" });
     assert_eq!(event["params"], params);
     for notification in app.notifications() {
         assert_eq!(
@@ -162,6 +164,25 @@ fn one_webhook(server: &Server, path: &str) -> String {
         "[[alert]]\nwarning = 2\nalarm = 1\nwebhook = \"ops\"\n\
          [webhook.ops]\nurl = \"http://127.0.0.1:{port}/{path}\"\n"
     )
+}
+
+#[test]
+fn templates_of_webhooks_read_the_parameters_of_yespo() {
+    let mut server = Server::start();
+    let names = [
+        "alertLevel",
+        "alertTrackingSourceType",
+        "alertTrackingSourceName",
+        "actualCount",
+    ];
+    let template = names.map(|name| format!("${name}")).join(" ");
+    let config = one_webhook(&server, "pool") + &format!("json = {{ text = \"{template}\" }}\n");
+    let app = TestApp::new(&config, 3);
+    app.claim_code("ann");
+    let received = requests(&mut server);
+    assert_eq!(received.len(), 1);
+    let text = "WARNING PROMOCODE birthday 2";
+    assert_eq!(received[0].json(), json!({ "text": text }));
 }
 
 #[test]

@@ -14,7 +14,11 @@ use promoflow_config::RequestBody;
 use promoflow_model::alert::summary;
 
 /// The parameters of an alert event.
-const VALUES: [&str; 8] = [
+const VALUES: [&str; 12] = [
+    "actualCount",
+    "alertLevel",
+    "alertTrackingSourceName",
+    "alertTrackingSourceType",
     "count",
     "daysLeft",
     "discount",

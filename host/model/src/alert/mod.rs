@@ -5,14 +5,16 @@
 //! around the threshold raises one alert. Each time a level is raised, an event is created, which
 //! can start workflows like any other event.
 
+mod events;
 mod notification;
 mod rules;
 
+pub use events::{event_params, workflow_paused};
 pub use notification::{event_json, summary};
 pub use rules::Rules;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::event;
 use crate::event::{Event, EventError};
@@ -48,9 +50,6 @@ impl Kind {
         }
     }
 }
-
-/// The `kind` of the event for a paused workflow.
-pub const WORKFLOW_PAUSED: &str = "workflow-paused";
 
 /// The severity of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -242,52 +241,6 @@ pub fn check_external(event: &Event) -> Result<(), EventError> {
         return Err(EventError::new("id", message));
     }
     Ok(())
-}
-
-/// Returns the event for a workflow that was paused because its blocks were stopped repeatedly.
-/// `config` makes each pause distinct.
-pub fn workflow_paused(installation: &str, workflow: &str, reason: &str, config: i64) -> Event {
-    let level = Level::Alarm;
-    let mut event = Event::new(level.event_type(), replace_forbidden(workflow));
-    let id = format!("{ID_PREFIX}{installation}:{WORKFLOW_PAUSED}:{config}:{workflow}");
-    event.id = Some(id);
-    for (name, value) in [
-        ("kind", WORKFLOW_PAUSED),
-        ("level", level.name()),
-        ("workflow", workflow),
-        ("reason", reason),
-    ] {
-        event.params.insert(name.to_owned(), json!(value));
-    }
-    event
-}
-
-/// Returns the parameters of the event for a crossing. All values are text, as in every event of
-/// version 1.
-pub fn event_params(
-    rule: &Rule,
-    subject: &Subject,
-    counted: u64,
-    days_left: Option<f64>,
-) -> Map<String, Value> {
-    let mut params = Map::new();
-    let mut put = |name: &str, value: String| params.insert(name.to_owned(), json!(value));
-    put("kind", rule.kind.name().to_owned());
-    put("level", subject.level.name().to_owned());
-    put("type", subject.code_group.code_type.clone());
-    put("discount", subject.code_group.discount.to_string());
-    put("threshold", rule.threshold(subject.level).to_string());
-    put("count", counted.to_string());
-    match rule.kind {
-        Kind::Available => {}
-        Kind::Exhaustion => {
-            put("daysLeft", format!("{:.1}", days_left.unwrap_or_default()));
-        }
-        Kind::Expiring => {
-            put("withinDays", rule.within_days.to_string());
-        }
-    }
-    params
 }
 
 /// Replaces the characters of a type that are not allowed in an event key.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::WORKFLOW_PAUSED;
+use super::events::WORKFLOW_PAUSED;
 use crate::event::Event;
 
 /// Returns the event of an alert as JSON, in the format of the event API.
