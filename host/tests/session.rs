@@ -7,6 +7,8 @@ use std::process::{Child, Stdio};
 
 use serde_json::{Value, json};
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_promoflow");
+
 /// A folder with the shipped example.
 struct TestApp(promoflow_test_support::TestApp);
 
@@ -20,7 +22,15 @@ impl Deref for TestApp {
 
 impl TestApp {
     fn new() -> TestApp {
-        let app = promoflow_test_support::TestApp::new(env!("CARGO_BIN_EXE_promoflow"));
+        TestApp::with_example(promoflow_test_support::TestApp::new(PROGRAM))
+    }
+
+    /// Creates a folder for a test about SQLite files, whichever engine is selected.
+    fn with_file() -> TestApp {
+        TestApp::with_example(promoflow_test_support::TestApp::with_file(PROGRAM))
+    }
+
+    fn with_example(app: promoflow_test_support::TestApp) -> TestApp {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/birthday");
         for file in [
             "codes.csv",
@@ -36,7 +46,11 @@ impl TestApp {
 
     /// Creates a folder with everything applied and uploaded.
     fn ready() -> TestApp {
-        let app = TestApp::new();
+        TestApp::new().with_everything()
+    }
+
+    fn with_everything(self) -> TestApp {
+        let app = self;
         app.succeed(&["codes", "import", "codes.csv"]);
         app.succeed(&["message", "apply", "message.yaml"]);
         app.succeed(&["workflow", "apply", "workflow.yaml"]);
@@ -574,7 +588,7 @@ fn p11_a_test_run_of_a_file_reports_each_line_and_changes_nothing() {
 
 #[test]
 fn a_backup_is_a_consistent_snapshot_and_overwrites_nothing() {
-    let app = TestApp::ready();
+    let app = TestApp::with_file().with_everything();
     let send = |count: usize| {
         let events: String = (0..count)
             .map(|n| {

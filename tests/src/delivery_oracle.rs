@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use promoflow_test_support::Inspect;
 
-use crate::{FileChannel, SentMessage, TestApp};
+use crate::{SentMessage, TestApp};
 
 /// Asserts that every message belongs to a delivery and left as often as attempts were made: at
 /// least once per ended attempt, at most once per started attempt. A code that may have left did so
@@ -13,9 +13,8 @@ use crate::{FileChannel, SentMessage, TestApp};
 /// # Panics
 /// If that is not so.
 pub fn assert_deliveries_match(app: &TestApp) {
-    let elsewhere = FileChannel(format!("{}-messages", app.database().display()).into());
     let mut messages = app.channel.sent();
-    messages.extend(elsewhere.sent());
+    messages.extend(app.helper_messages().sent());
     let database = app.inspect();
     let mut times: BTreeMap<String, i64> = BTreeMap::new();
     for message in &messages {

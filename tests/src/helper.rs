@@ -3,10 +3,11 @@
 //! The arguments are the command; the output is read line by line as it arrives.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use promoflow::store::RunId;
+
+use crate::TestApp;
 
 /// A running helper. Killed when dropped.
 pub struct Helper {
@@ -26,14 +27,15 @@ pub struct Ack {
 }
 
 impl Helper {
-    /// Starts the program with a command for a database.
+    /// Starts the program with a command for an installation.
     ///
     /// # Panics
     /// If the program cannot be started. The other methods panic if it behaves differently than
     /// expected.
-    pub fn start(program: &str, database: &Path, command: &[&str]) -> Helper {
+    pub fn start(program: &str, app: &TestApp, command: &[&str]) -> Helper {
         let mut child = Command::new(program)
-            .arg(database)
+            .arg(app.address())
+            .arg(app.helper_messages().0)
             .args(command)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -91,8 +93,8 @@ impl Helper {
 
     /// Sends five events of the main job with ids of a prefix from a helper, kills it after `acks`
     /// acknowledgements, and returns all that it printed.
-    pub fn killed(program: &str, database: &Path, prefix: &str, acks: usize) -> Vec<Ack> {
-        let mut helper = Helper::start(program, database, &["send-as", "birthday", prefix, "5"]);
+    pub fn killed(program: &str, app: &TestApp, prefix: &str, acks: usize) -> Vec<Ack> {
+        let mut helper = Helper::start(program, app, &["send-as", "birthday", prefix, "5"]);
         let mut acknowledged: Vec<_> = (0..acks).filter_map(|_| helper.ack()).collect();
         acknowledged.extend(helper.kill());
         acknowledged

@@ -12,10 +12,11 @@ use promoflow::pool::{Filter, ImportOptions, ImportReport};
 use promoflow::run::Receipt;
 use promoflow::store::{CodeRow, RunId, RunRow, RunState, StepRecord};
 use promoflow::{Builder, EngineHandle, Promoflow};
-use promoflow_test_support::{Inspect, inspect};
+use promoflow_model::database::Database;
+use promoflow_test_support::{Inspect, TestDatabase, inspect};
 use tempfile::TempDir;
 
-use crate::{RecordingChannel, TestClock};
+use crate::{FileChannel, RecordingChannel, TestClock};
 
 /// The message that the workflows here send.
 pub const MAIL: &str = "
@@ -80,6 +81,7 @@ pub fn ids(receipts: &[Receipt]) -> Vec<RunId> {
 /// A test installation's database, clock and channel.
 pub struct TestApp {
     folder: TempDir,
+    database: TestDatabase,
     /// Clock of everything opened here.
     pub clock: TestClock,
     /// Delivered messages.
@@ -98,8 +100,23 @@ impl TestApp {
     /// # Panics
     /// If the folder cannot be created. The other methods panic if their operation fails.
     pub fn new() -> TestApp {
+        TestApp::create(TestDatabase::new)
+    }
+
+    /// Creates an installation for a test about SQLite files: its database is one, whichever engine
+    /// is selected.
+    ///
+    /// # Panics
+    /// If the folder cannot be created.
+    pub fn with_file() -> TestApp {
+        TestApp::create(TestDatabase::File)
+    }
+
+    fn create(database: impl Fn(PathBuf) -> TestDatabase) -> TestApp {
+        let folder = tempfile::tempdir().expect("cannot create a temporary folder");
         TestApp {
-            folder: tempfile::tempdir().expect("cannot create a temporary folder"),
+            database: database(folder.path().join("shop.db")),
+            folder,
             clock: TestClock::at("2026-06-01T12:00:00Z"),
             channel: RecordingChannel::default(),
         }
@@ -107,7 +124,16 @@ impl TestApp {
 
     /// Creates an installation with the main job and `count` codes of its type, `C-0000` onwards.
     pub fn with_codes(count: usize) -> (TestApp, Promoflow) {
-        let app = TestApp::new();
+        TestApp::new().add_codes(count)
+    }
+
+    /// Creates an installation like [`with_codes`](Self::with_codes) for a test about SQLite files.
+    pub fn with_codes_in_file(count: usize) -> (TestApp, Promoflow) {
+        TestApp::with_file().add_codes(count)
+    }
+
+    fn add_codes(self, count: usize) -> (TestApp, Promoflow) {
+        let app = self;
         let promoflow = app.open();
         promoflow.add_messages(MAIL);
         promoflow.add_workflows(CODE_THEN_MAIL);
@@ -117,31 +143,41 @@ impl TestApp {
         (app, promoflow)
     }
 
-    /// Returns the path of the database.
-    pub fn database(&self) -> PathBuf {
-        self.folder.path().join("shop.db")
+    /// Returns the address of the database.
+    pub fn address(&self) -> &str {
+        self.database.address()
     }
 
-    /// Returns the path of a file or folder next to the database.
+    /// Returns the database.
+    pub fn database(&self) -> &TestDatabase {
+        &self.database
+    }
+
+    /// Returns the messages that helper processes delivered.
+    pub fn helper_messages(&self) -> FileChannel {
+        FileChannel(self.sibling("messages"))
+    }
+
+    /// Returns the path of a file or folder of the installation.
     pub fn sibling(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Returns a builder with the block `mischief` and this installation's clock and channel.
     pub fn builder(&self) -> Builder {
-        self.builder_at(&self.database(), &self.channel)
+        self.builder_at(self.address(), &self.channel)
     }
 
     /// Returns a builder with another channel in front of the installation's own.
     pub fn builder_before(&self, channel: impl Channel + 'static) -> Builder {
-        builder(&self.database())
+        builder(self.address())
             .clock(self.clock.clone())
             .channel(channel)
             .channel(self.channel.clone())
     }
 
     /// Returns a builder for another database, with a separate channel.
-    pub fn builder_at(&self, database: &Path, channel: &RecordingChannel) -> Builder {
+    pub fn builder_at(&self, database: impl Into<Database>, channel: &RecordingChannel) -> Builder {
         builder(database)
             .clock(self.clock.clone())
             .channel(channel.clone())
@@ -154,7 +190,7 @@ impl TestApp {
 
     /// Opens the rows of the database, independently of the library.
     pub fn inspect(&self) -> Box<dyn Inspect> {
-        inspect(self.database()).expect("cannot open the database")
+        inspect(self.address()).expect("cannot open the database")
     }
 }
 
@@ -169,7 +205,7 @@ pub fn block_cache() -> PathBuf {
 }
 
 /// Returns a builder with the misbehaving block.
-pub(crate) fn builder(database: &Path) -> Builder {
+pub(crate) fn builder(database: impl Into<Database>) -> Builder {
     let mischief = Path::new(MISCHIEF);
     let folder = mischief.parent().expect("a file has a parent folder");
     Promoflow::builder(database)

@@ -308,7 +308,7 @@ impl World {
         self.running.take().unwrap().stop();
         self.crashes += 1;
         let prefix = format!("crash-{}", self.crashes);
-        let acknowledged = Helper::killed(HELPER, &self.app.database(), &prefix, acks);
+        let acknowledged = Helper::killed(HELPER, &self.app, &prefix, acks);
         let mut answers = self.answers.lock().unwrap();
         for ack in acknowledged {
             answers.runs.insert(ack.event, ack.runs);

@@ -346,7 +346,7 @@ impl World {
         let before = self.model.runs.keys().next_back().map_or(0, |run| run.0);
         self.crashes += 1;
         let prefix = format!("crash-{}", self.crashes);
-        let acknowledged = Helper::killed(HELPER, &self.app.database(), &prefix, acks);
+        let acknowledged = Helper::killed(HELPER, &self.app, &prefix, acks);
         self.running = Some(self.promoflow.start().unwrap());
         self.settle();
         let mut new: Vec<RunId> = (self.promoflow.runs(None, usize::MAX).unwrap().iter())

@@ -198,6 +198,9 @@ fn compile(command: &str, args: &[&str]) -> Result<()> {
 fn test(args: &[OsString]) -> Result<()> {
     test_tools::ensure()?;
     test_tools::ensure_postgresql()?;
+    if args.is_empty() && env::var_os("PROMOFLOW_TEST_ENGINE").is_some_and(|it| it == "postgres") {
+        return test_on_postgres();
+    }
     let selects = |arg: &OsString| {
         let arg = arg.to_string_lossy();
         arg.starts_with("-p") || arg.starts_with("--package")
@@ -207,6 +210,32 @@ fn test(args: &[OsString]) -> Result<()> {
         false => &EVERYTHING[..],
     };
     first_build::run(cargo::command().arg("test").args(packages).args(args))
+}
+
+/// The suites that run on every engine, with a database for each test.
+const ENGINE_SUITES: [&str; 9] = [
+    // Of the binary.
+    "http",
+    "messages",
+    "service",
+    "session",
+    "smtp",
+    "warnings",
+    // Of the library.
+    "concurrency_fuzz",
+    "model",
+    "promises",
+];
+
+/// Runs the suites that run on every engine on PostgreSQL.
+fn test_on_postgres() -> Result<()> {
+    let mut suites = cargo::command();
+    suites.arg("test").args(EVERYTHING);
+    for suite in ENGINE_SUITES {
+        suites.args(["--test", suite]);
+    }
+    suites.env("PROMOFLOW_TEST_ENGINE", "postgres");
+    first_build::run(&mut suites)
 }
 
 #[cfg(test)]

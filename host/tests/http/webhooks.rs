@@ -24,6 +24,10 @@ struct TestApp(promoflow_test_support::TestApp);
 impl TestApp {
     fn new(config: &str, codes: u32) -> TestApp {
         let app = promoflow_test_support::TestApp::new(env!("CARGO_BIN_EXE_promoflow"));
+        TestApp::prepare(app, config, codes)
+    }
+
+    fn prepare(app: promoflow_test_support::TestApp, config: &str, codes: u32) -> TestApp {
         let app = TestApp(app);
         std::fs::write(app.path("promoflow.toml"), config).unwrap();
         std::fs::write(app.path("workflow.yaml"), WORKFLOW).unwrap();
@@ -249,7 +253,9 @@ fn a_webhook_s_retry_after_is_respected_by_the_next_process() {
 #[test]
 fn p3_a_crossing_creates_one_notification_wherever_processes_die() {
     let mut server = Server::start();
-    let app = TestApp::new(&one_webhook(&server, "pool"), 3);
+    // The file is put back before each kill.
+    let app = promoflow_test_support::TestApp::with_file(env!("CARGO_BIN_EXE_promoflow"));
+    let app = TestApp::prepare(app, &one_webhook(&server, "pool"), 3);
     let before = std::fs::read(app.path("promoflow.db")).unwrap();
     let mut kills = 0;
     for point in [

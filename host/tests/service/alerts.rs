@@ -44,7 +44,10 @@ steps:
 
 /// Returns an installation with alert rules and workflows that report alerts.
 fn with_alerts() -> TestApp {
-    let app = TestApp::ready();
+    add_alerts(TestApp::ready())
+}
+
+fn add_alerts(app: TestApp) -> TestApp {
     std::fs::write(app.path("promoflow.toml"), RULES).unwrap();
     let files = [
         ("message", REPORT.to_owned()),
@@ -203,16 +206,17 @@ steps:
 #[cfg(unix)]
 #[test]
 fn a_crossing_is_reported_once_wherever_processes_die() {
-    let app = with_alerts();
+    // The file is put back before each kill.
+    let app = add_alerts(TestApp::with_file().with_workflow());
     codes(&app, "birthday", "2999-12-31", 0..7);
-    let before = std::fs::read(app.path("shop.db")).unwrap();
+    let before = std::fs::read(app.path("promoflow.db")).unwrap();
     let mut kills = 0;
     for point in ["before-commit", "after-commit"] {
         for time in 1..=3 {
             for behind in ["", "-wal", "-shm"] {
-                let _gone = std::fs::remove_file(app.path(&format!("shop.db{behind}")));
+                let _gone = std::fs::remove_file(app.path(&format!("promoflow.db{behind}")));
             }
-            std::fs::write(app.path("shop.db"), &before).unwrap();
+            std::fs::write(app.path("promoflow.db"), &before).unwrap();
             // Its event leaves six codes, which is the warning threshold.
             let killed = app
                 .command(&["event", "send", "--type", "birthday", "--no-wait"])

@@ -1,10 +1,10 @@
 //! Strict uploads: all or nothing wherever they end, and other work does not wait for them.
 
 use std::io::{Read, Write};
-use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use promoflow_test_support::TestDatabase;
 use serde_json::json;
 
 use crate::service::{TestApp, ok, problem};
@@ -93,7 +93,7 @@ fn an_invalid_row_at_the_end_rejects_a_whole_strict_upload() {
 }
 
 /// Runs the program on a database, to be killed at the failpoint.
-fn program(database: &Path, args: &[&str], failpoint: &str) -> Output {
+fn program(database: &str, args: &[&str], failpoint: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_promoflow"))
         .args(args)
         .env("PROMOFLOW_DB", database)
@@ -117,21 +117,21 @@ fn a_strict_upload_is_atomic_wherever_its_process_dies() {
         ("upload-batch:5", 25_000),
         ("after-upload-batch:6", 25_000),
     ] {
-        let database = folder
-            .path()
-            .join(format!("{}.db", failpoint.replace(':', "-")));
-        let killed = program(&database, &import, failpoint);
+        let file = format!("{}.db", failpoint.replace(':', "-"));
+        let database = TestDatabase::new(folder.path().join(file));
+        let database = database.address();
+        let killed = program(database, &import, failpoint);
         assert!(killed.status.code().is_none(), "{failpoint}: {killed:?}");
         let total = || {
-            let counted = program(&database, &["codes", "count", "--json"], "");
+            let counted = program(database, &["codes", "count", "--json"], "");
             let counted: serde_json::Value = serde_json::from_slice(&counted.stdout).unwrap();
             counted["available"].as_u64().unwrap()
         };
         assert_eq!(total(), kept, "{failpoint}");
-        let again = program(&database, &import, "");
+        let again = program(database, &import, "");
         assert!(again.status.success(), "{again:?}");
         assert_eq!(total(), 25_000, "{failpoint}");
-        let audited = program(&database, &["audit"], "");
+        let audited = program(database, &["audit"], "");
         assert!(audited.status.success(), "{failpoint}: {audited:?}");
     }
 }

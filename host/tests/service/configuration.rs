@@ -13,7 +13,7 @@ fn printed(output: &Output) -> String {
 
 #[test]
 fn options_override_the_environment_which_overrides_the_file() {
-    let app = TestApp::new();
+    let app = TestApp::with_file();
     let file = "[serve]\nlisten = \"127.0.0.1:7001\"\ndrain = 1\nconnections = 11\n";
     std::fs::write(app.path("promoflow.toml"), file).unwrap();
     let mut command = app.command(&["serve", "--check", "--drain", "3"]);
@@ -32,7 +32,7 @@ fn options_override_the_environment_which_overrides_the_file() {
         found["eventsPerSecond"], 350,
         "unset options have their defaults"
     );
-    assert!(!app.path("shop.db").exists(), "a database was created");
+    assert!(!app.path("promoflow.db").exists(), "a database was created");
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn only_delivering_commands_need_the_secrets() {
             );
             assert!(printed.contains("promoflow.toml"), "{args:?}: {printed}");
         }
-        assert!(!app.path("shop.db").exists(), "a database was created");
+        assert!(!app.path("promoflow.db").exists(), "a database was created");
     }
     std::fs::write(&config, [channel, unsubscribe, trace].concat()).unwrap();
     let app_files = TestApp::ready();
@@ -281,7 +281,7 @@ fn a_file_in_the_current_folder_may_name_the_database() {
 #[cfg(unix)]
 #[test]
 fn a_service_is_ready_while_the_executor_is_known() {
-    let app = TestApp::new();
+    let app = TestApp::with_file();
     let first = app.serve();
     let second = app.serve();
     let ready = |service: &crate::service::Service| service.get("/readyz").send().unwrap();
@@ -291,7 +291,7 @@ fn a_service_is_ready_while_the_executor_is_known() {
         200,
         "the first process is the known executor"
     );
-    let lock = app.path("shop.db-executor");
+    let lock = app.path("promoflow.db-executor");
     std::fs::remove_file(&lock).unwrap();
     std::fs::create_dir(&lock).unwrap();
     until(|| ready(&second).status() == 503);

@@ -99,7 +99,7 @@ fn connections_leave_file_descriptors_for_deliveries() {
         .arg("sh")
         .arg(env!("CARGO_BIN_EXE_promoflow"))
         .args(["--json", "--db"])
-        .arg(app.path("shop.db"))
+        .arg(app.address())
         .args(["serve", "--listen", "127.0.0.1:0"])
         .stdout(std::process::Stdio::piped());
     let service = Service::started(command, key);

@@ -97,7 +97,7 @@ fn a_scope_allows_what_it_names() {
 
 #[test]
 fn a_key_is_shown_once_and_revoked_immediately() {
-    let app = TestApp::new();
+    let app = TestApp::with_file();
     let service = app.serve();
     let asked = json!({ "scopes": ["events", "read"] });
     let made = service.post_json("/api/v1/keys", &asked).send().unwrap();
@@ -125,8 +125,8 @@ fn a_key_is_shown_once_and_revoked_immediately() {
     assert_eq!(revoked.status(), 204);
     assert_eq!(get(secret), 401);
     // The database contains no secret.
-    let database = std::fs::read(app.path("shop.db")).unwrap();
-    let log = std::fs::read(app.path("shop.db-wal")).unwrap();
+    let database = std::fs::read(app.path("promoflow.db")).unwrap();
+    let log = std::fs::read(app.path("promoflow.db-wal")).unwrap();
     for bytes in [database, log] {
         let tail = secret.rsplit('_').next().unwrap().as_bytes();
         assert!(!bytes.windows(tail.len()).any(|window| window == tail));

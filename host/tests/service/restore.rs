@@ -18,7 +18,7 @@ fn restore(app: &TestApp, backup: &Path, to: &str) -> (Option<i32>, String) {
 
 #[test]
 fn a_backup_of_a_running_service_becomes_a_database() {
-    let app = TestApp::ready();
+    let app = TestApp::with_file().with_workflow();
     let service = app.serve();
     service.codes(9);
     for name in ["ann", "bob"] {
@@ -37,7 +37,7 @@ fn a_backup_of_a_running_service_becomes_a_database() {
         let output = command.arg("--db").arg(app.path(db)).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    assert_eq!(count("new.db"), count("shop.db"));
+    assert_eq!(count("new.db"), count("promoflow.db"));
     assert!(count("new.db").contains("\"used\":2"));
     assert_eq!(
         std::fs::read(&backup).unwrap(),
@@ -54,7 +54,7 @@ fn a_backup_of_a_running_service_becomes_a_database() {
     assert_eq!(status, Some(2), "{printed}");
     assert!(!app.path("left.db").exists());
     // A database that a process writes is not a backup.
-    let (status, printed) = restore(&app, &app.path("shop.db"), "other.db");
+    let (status, printed) = restore(&app, &app.path("promoflow.db"), "other.db");
     assert_eq!(status, Some(2));
     assert!(printed.contains("in use"), "{printed}");
 }
@@ -63,7 +63,7 @@ fn a_backup_of_a_running_service_becomes_a_database() {
 #[test]
 fn files_with_codes_and_addresses_are_readable_only_by_their_owner() {
     use std::os::unix::fs::PermissionsExt;
-    let app = TestApp::ready();
+    let app = TestApp::with_file().with_workflow();
     let service = app.serve();
     service.codes(1);
     let backup = app.path("backup.db");
@@ -73,7 +73,7 @@ fn files_with_codes_and_addresses_are_readable_only_by_their_owner() {
     assert_eq!(restore(&app, &backup, "new.db").0, Some(0));
     std::fs::remove_file(&backup).unwrap();
     app.succeed(&["backup", backup.to_str().unwrap()]);
-    for name in ["shop.db", "shop.db-wal", "backup.db", "new.db"] {
+    for name in ["promoflow.db", "promoflow.db-wal", "backup.db", "new.db"] {
         let mode = std::fs::metadata(app.path(name)).unwrap().permissions();
         assert_eq!(mode.mode() & 0o777, 0o600, "{name}");
     }
@@ -81,7 +81,7 @@ fn files_with_codes_and_addresses_are_readable_only_by_their_owner() {
 
 #[test]
 fn rejects_damaged_newer_or_foreign_backups() {
-    let app = TestApp::ready();
+    let app = TestApp::with_file().with_workflow();
     let codes: String = (0..2_000).map(|n| format!("CODE-{n}\n")).collect();
     std::fs::write(app.path("codes.csv"), format!("code\n{codes}")).unwrap();
     app.succeed(&["codes", "import", app.path("codes.csv").to_str().unwrap()]);
@@ -129,7 +129,7 @@ fn rejects_damaged_newer_or_foreign_backups() {
 
 #[test]
 fn rejects_a_backup_with_foreign_tables_or_triggers() {
-    let app = TestApp::ready();
+    let app = TestApp::with_file().with_workflow();
     let backup = app.path("backup.db");
     app.succeed(&["backup", backup.to_str().unwrap()]);
     for (number, sql) in [

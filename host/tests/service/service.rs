@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-use promoflow_test_support::{Inspect, inspect};
+use promoflow_test_support::Inspect;
 use reqwest::blocking::{Client, RequestBuilder, Response};
 use serde_json::Value;
 
@@ -35,9 +35,22 @@ impl TestApp {
         )))
     }
 
+    /// Creates an installation for a test about SQLite files: its database is one, whichever engine
+    /// is selected.
+    pub(crate) fn with_file() -> TestApp {
+        TestApp(promoflow_test_support::TestApp::with_file(env!(
+            "CARGO_BIN_EXE_promoflow"
+        )))
+    }
+
     /// Creates an installation with a workflow for the event `birthday`.
     pub(crate) fn ready() -> TestApp {
-        let app = TestApp::new();
+        TestApp::new().with_workflow()
+    }
+
+    /// Applies a workflow for the event `birthday`.
+    pub(crate) fn with_workflow(self) -> TestApp {
+        let app = self;
         for (command, name, text) in [
             ("message", "message.yaml", MESSAGE),
             ("workflow", "workflow.yaml", WORKFLOW),
@@ -52,9 +65,19 @@ impl TestApp {
         self.0.path(name)
     }
 
+    /// Returns the address of the database.
+    pub(crate) fn address(&self) -> &str {
+        self.0.database().address()
+    }
+
+    /// Returns the folder of messages if no channel is configured.
+    pub(crate) fn maildir(&self) -> PathBuf {
+        self.0.maildir()
+    }
+
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.0.command(&["--json"]);
-        command.arg("--db").arg(self.path("shop.db")).args(args);
+        command.arg("--db").arg(self.address()).args(args);
         command
     }
 
@@ -87,7 +110,7 @@ impl TestApp {
 
     /// Opens the rows of the database, independently of the service.
     pub(crate) fn inspect(&self) -> Box<dyn Inspect> {
-        inspect(self.path("shop.db")).unwrap()
+        self.0.inspect()
     }
 
     /// Blocks all other writers until the returned connection is dropped.

@@ -26,7 +26,7 @@ fn configured() -> (TestApp, Service) {
 
 /// Returns the headers of the only email, one per line.
 fn head(app: &TestApp) -> String {
-    let mut messages = std::fs::read_dir(app.path("shop.db-mail/new")).unwrap();
+    let mut messages = std::fs::read_dir(app.maildir().join("new")).unwrap();
     let message = std::fs::read_to_string(messages.next().unwrap().unwrap().path()).unwrap();
     let (head, _) = message.split_once("\r\n\r\n").unwrap();
     head.replace("\r\n ", " ")
@@ -87,7 +87,7 @@ html: '<a href=\"%UNSUBSCRIBE%\">No more</a>'
 
 /// Returns the decoded text and HTML of the only email.
 fn body(app: &TestApp) -> String {
-    let mut messages = std::fs::read_dir(app.path("shop.db-mail/new")).unwrap();
+    let mut messages = std::fs::read_dir(app.maildir().join("new")).unwrap();
     let message = std::fs::read_to_string(messages.next().unwrap().unwrap().path()).unwrap();
     let (_, body) = message.split_once("\r\n\r\n").unwrap();
     body.replace("=\r\n", "").replace("=3D", "=")
@@ -130,7 +130,7 @@ fn a_message_can_print_its_unsubscribe_address() {
     assert_eq!(held["attempts"], 0);
     let error = held["error"].as_str().unwrap();
     assert!(error.contains("has no [unsubscribe]"), "{error}");
-    assert!(!app.path("shop.db-mail").exists());
+    assert!(!app.maildir().exists());
 
     let secret = app.path("secret");
     std::fs::write(&secret, "a secret of more than sixteen bytes\n").unwrap();
@@ -186,7 +186,7 @@ fn app_tokens_can_unsubscribe_too() {
     let event = json!({ "eventTypeKey": "push", "params": { "PushToken": "t-1" } });
     ok(service.post_json("/api/v1/event", &event).send().unwrap());
     let message = || {
-        let messages = std::fs::read_dir(app.path("shop.db-mail/new")).unwrap();
+        let messages = std::fs::read_dir(app.maildir().join("new")).unwrap();
         let mut messages = messages.map(|message| message.unwrap().path());
         messages.find(|message| message.to_string_lossy().contains("-delivery-2-"))
     };

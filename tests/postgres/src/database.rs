@@ -1,5 +1,6 @@
 //! A database of a test.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use crate::Error;
@@ -11,11 +12,17 @@ pub struct TestDatabase {
     psql: Psql,
     name: String,
     address: String,
+    /// The number of copies.
+    copies: AtomicU64,
 }
 
 impl TestDatabase {
     pub(crate) fn create(psql: Psql, name: String) -> TestDatabase {
-        let sql = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'");
+        TestDatabase::create_from(psql, name, "template0")
+    }
+
+    fn create_from(psql: Psql, name: String, template: &str) -> TestDatabase {
+        let sql = format!("CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8'");
         if let Err(error) = psql.execute("postgres", &sql) {
             panic!("cannot create a database: {error}");
         }
@@ -24,7 +31,18 @@ impl TestDatabase {
             psql,
             name,
             address,
+            copies: AtomicU64::new(0),
         }
+    }
+
+    /// Copies the database, which nobody may be connected to.
+    ///
+    /// # Panics
+    /// If the server does not copy it.
+    pub fn copy(&self) -> TestDatabase {
+        let copy = self.copies.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}_{copy}", self.name);
+        TestDatabase::create_from(self.psql.clone(), name, &self.name)
     }
 
     /// Returns the address: `postgres://postgres:PASSWORD@127.0.0.1:PORT/NAME`.

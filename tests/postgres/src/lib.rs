@@ -76,6 +76,17 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_is_independent_of_its_original() {
+        let original = database();
+        original.execute("CREATE TABLE code (id bigint)").unwrap();
+        let copies = [original.copy(), original.copy()];
+        original.execute("DROP TABLE code").unwrap();
+        for copy in copies {
+            copy.execute("INSERT INTO code VALUES (1)").unwrap();
+        }
+    }
+
+    #[test]
     fn text_is_not_ordered_by_bytes_unless_a_column_says_so() {
         let database = database();
         let order = |collation: &str| {

@@ -1,11 +1,13 @@
 //! The library in a separate process, for suites that need several processes or one to kill.
 //!
-//! - `helper DB send PREFIX COUNT`: sends events `PREFIX-0` onwards of the main job, prints each
+//! `DB` is the database, and messages are appended to the file `MESSAGES`.
+//!
+//! - `helper DB MESSAGES send PREFIX COUNT`: sends events `PREFIX-0` onwards of the main job, prints each
 //!   acknowledgement, waits until no run is active and prints `rested`.
-//! - `helper DB once PREFIX COUNT`: the same, with all events about one contact.
-//! - `helper DB send-as TYPE PREFIX COUNT`: the same, with events of that type, one after another.
-//! - `helper DB work`: executes runs until its input ends; prints `working` first.
-//! - `helper DB import ROWS`: uploads generated rows and prints its peak memory in KiB.
+//! - `helper DB MESSAGES once PREFIX COUNT`: the same, with all events about one contact.
+//! - `helper DB MESSAGES send-as TYPE PREFIX COUNT`: the same, with events of that type, one after another.
+//! - `helper DB MESSAGES work`: executes runs until its input ends; prints `working` first.
+//! - `helper DB MESSAGES import ROWS`: uploads generated rows and prints its peak memory in KiB.
 
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
@@ -24,11 +26,13 @@ const SENDERS: usize = 4;
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let (database, command) = words.split_first().context("missing argument: database")?;
+    let [database, messages, command @ ..] = &words[..] else {
+        bail!("missing arguments: database and messages");
+    };
     let promoflow = Promoflow::builder(*database)
         .cache(block_cache())
         .workers(2)
-        .channel(FileChannel(format!("{database}-messages").into()))
+        .channel(FileChannel(messages.into()))
         .open()?;
     match command {
         ["send", prefix, count] => send(&promoflow, prefix, count.parse()?),

@@ -2,13 +2,20 @@
 //! database.
 
 mod inspect;
+mod test_database;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
+pub use test_database::{ENGINE_VARIABLE, TestDatabase, TestEngine};
+
 pub use inspect::{Change, Column, FromRow, FromValue, Inspect, InspectError, Value, inspect};
+
+/// The database of commands that name none.
+const DEFAULT_DATABASE: &str = "promoflow.db";
 
 /// Variables that would change what the binary does.
 const VARIABLES: [&str; 4] = [
@@ -22,6 +29,8 @@ const VARIABLES: [&str; 4] = [
 pub struct TestApp {
     program: &'static str,
     folder: TempDir,
+    /// Created when a test first needs it.
+    database: OnceLock<TestDatabase>,
 }
 
 impl TestApp {
@@ -34,7 +43,50 @@ impl TestApp {
         TestApp {
             program,
             folder: tempfile::tempdir().expect("cannot create a temporary folder"),
+            database: OnceLock::new(),
         }
+    }
+
+    /// Creates an empty folder, for a test about SQLite files: its database is one, whichever engine
+    /// is selected.
+    ///
+    /// # Panics
+    /// If the folder cannot be created.
+    pub fn with_file(program: &'static str) -> TestApp {
+        let app = TestApp::new(program);
+        let file = TestDatabase::File(app.path(DEFAULT_DATABASE));
+        TestApp {
+            database: OnceLock::from(file),
+            ..app
+        }
+    }
+
+    /// Returns the database of the commands, `promoflow.db` in the folder if it is a file.
+    ///
+    /// # Panics
+    /// If no server can be started.
+    pub fn database(&self) -> &TestDatabase {
+        let create = || TestDatabase::new(self.path(DEFAULT_DATABASE));
+        self.database.get_or_init(create)
+    }
+
+    /// Returns the folder of messages if no channel is configured.
+    ///
+    /// # Panics
+    /// If no server can be started.
+    pub fn maildir(&self) -> PathBuf {
+        self.path(match self.database() {
+            TestDatabase::File(_) => "promoflow.db-mail",
+            TestDatabase::Postgres(_) => "promoflow-mail",
+        })
+    }
+
+    /// Opens the rows of the database, independently of the program.
+    ///
+    /// # Panics
+    /// If they cannot be opened.
+    pub fn inspect(&self) -> Box<dyn Inspect> {
+        inspect(self.database().address()).expect("cannot open the database")
     }
 
     /// Returns the folder.
@@ -63,6 +115,10 @@ impl TestApp {
         command.args(args).current_dir(self.folder());
         for variable in VARIABLES {
             command.env_remove(variable);
+        }
+        // A file is the default in its folder.
+        if let TestDatabase::Postgres(database) = self.database() {
+            command.env("PROMOFLOW_DB", database.address());
         }
         command
     }

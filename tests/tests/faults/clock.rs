@@ -83,8 +83,8 @@ fn p1_p8_a_jumping_clock_gives_no_code_twice_and_no_expired_code() {
 
 #[test]
 fn runs_accepted_by_a_fast_clock_continue_after_its_correction() {
-    let (app, promoflow) = TestApp::with_codes(2);
-    let mut lock = app.database().into_os_string();
+    let (app, promoflow) = TestApp::with_codes_in_file(2);
+    let mut lock = app.database().file().as_os_str().to_owned();
     lock.push("-executor");
     let other = File::create(lock).unwrap();
     other.lock().unwrap();

@@ -5,13 +5,13 @@ use promoflow_tests::{Helper, PromoflowExt, TestApp};
 
 #[test]
 fn p12_a_copy_made_during_writes_opens_and_the_audit_holds() {
-    let (app, promoflow) = TestApp::with_codes(4_000);
+    let (app, promoflow) = TestApp::with_codes_in_file(4_000);
     // Closing the last connection empties the log, which stays below the size at which it is copied
     // into the file. A copy made during that checkpoint would not be a consistent snapshot.
     drop(promoflow);
-    let database = app.database();
+    let database = app.database().file();
     let helper = env!("CARGO_BIN_EXE_helper");
-    let mut helper = Helper::start(helper, &database, &["send", "load", "1500"]);
+    let mut helper = Helper::start(helper, &app, &["send", "load", "1500"]);
     let mut events = Vec::new();
     for copy in 0..8 {
         for _ in 0..100 {
@@ -22,7 +22,7 @@ fn p12_a_copy_made_during_writes_opens_and_the_audit_holds() {
         let copied = folder.join("shop.db");
         for suffix in ["", "-wal"] {
             let name = |path: &std::path::Path| format!("{}{suffix}", path.display());
-            std::fs::copy(name(&database), name(&copied)).unwrap();
+            std::fs::copy(name(database), name(&copied)).unwrap();
         }
         let promoflow = app
             .builder_at(&copied, &app.channel)

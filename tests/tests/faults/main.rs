@@ -19,8 +19,8 @@ use promoflow_tests::{CODE_THEN_MAIL, MAIL, PromoflowExt, TestApp};
 
 /// Returns an installation with the main job, whose disk is watched from the first byte.
 fn watched(prepare: impl FnOnce(&Disk)) -> (TestApp, Disk, Builder) {
-    let app = TestApp::new();
-    let disk = powerloss::watch(app.database().parent().unwrap());
+    let app = TestApp::with_file();
+    let disk = powerloss::watch(app.database().file().parent().unwrap());
     prepare(&disk);
     let promoflow = app.open();
     promoflow.add_messages(MAIL);

@@ -135,12 +135,12 @@ steps:
 
 #[cfg(unix)]
 #[test]
-fn p1_two_paths_of_one_database_share_one_executor() {
-    let (app, promoflow) = TestApp::with_codes(1);
+fn p1_two_paths_of_one_file_share_one_executor() {
+    let (app, promoflow) = TestApp::with_codes_in_file(1);
     let running = promoflow.start().unwrap();
     assert!(running.is_executor());
     let link = app.sibling("link.db");
-    std::os::unix::fs::symlink(app.database(), &link).unwrap();
+    std::os::unix::fs::symlink(app.database().file(), &link).unwrap();
     let other = app
         .builder_at(&link, &RecordingChannel::default())
         .open()

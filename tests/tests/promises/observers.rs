@@ -48,7 +48,7 @@ fn is_committed(reader: &dyn Store, observation: &Observation) -> (&'static str,
 
 #[test]
 fn observations_follow_their_commits() {
-    let (app, promoflow) = TestApp::with_codes(2);
+    let (app, promoflow) = TestApp::with_codes_in_file(2);
     drop(promoflow);
     let rule = Rule {
         kind: Kind::Available,
@@ -59,7 +59,7 @@ fn observations_follow_their_commits() {
         within_days: 7,
         webhooks: Vec::new(),
     };
-    let reader = SqliteStore::open_existing(&app.database()).unwrap();
+    let reader = SqliteStore::open_existing(app.database().file()).unwrap();
     let (sender, observed) = channel();
     let promoflow = app
         .builder()
@@ -155,9 +155,10 @@ fn events_are_sent_without_a_runtime() {
 
 #[test]
 fn a_store_of_the_program_is_used() {
-    let (app, promoflow) = TestApp::with_codes(1);
+    let (app, promoflow) = TestApp::with_codes_in_file(1);
     drop(promoflow);
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_existing(&app.database()).unwrap());
+    let store: Arc<dyn Store> =
+        Arc::new(SqliteStore::open_existing(app.database().file()).unwrap());
     let promoflow = Promoflow::builder("unused")
         .store(Arc::clone(&store))
         .clock(Arc::new(app.clock.clone()))

@@ -77,11 +77,11 @@ fn assert_messages_are_claimed(promoflow: &Promoflow, messages: &FileChannel, co
 #[test]
 fn p1_eight_processes_on_one_database_get_each_code_once() {
     let (app, promoflow) = TestApp::with_codes(50);
-    let messages = FileChannel(app.sibling("shop.db-messages"));
+    let messages = app.helper_messages();
     let mut helpers: Vec<Helper> = (0..8)
         .map(|number| {
             let prefix = format!("p{number}");
-            Helper::start(HELPER, &app.database(), &["send", &prefix, "30"])
+            Helper::start(HELPER, &app, &["send", &prefix, "30"])
         })
         .collect();
     for helper in &mut helpers {
@@ -99,8 +99,8 @@ fn p1_eight_processes_on_one_database_get_each_code_once() {
 #[test]
 fn p1_after_a_kill_of_the_executor_others_take_over_without_losses_or_duplicates() {
     let (app, promoflow) = TestApp::with_codes(300);
-    let messages = FileChannel(app.sibling("shop.db-messages"));
-    let start = |prefix: &str| Helper::start(HELPER, &app.database(), &["send", prefix, "150"]);
+    let messages = app.helper_messages();
+    let start = |prefix: &str| Helper::start(HELPER, &app, &["send", prefix, "150"]);
     let mut executor = start("first");
     let mut acks: Vec<Ack> = (0..5).map(|_| executor.ack().unwrap()).collect();
     let mut others = [start("second"), start("third")];
@@ -113,7 +113,7 @@ fn p1_after_a_kill_of_the_executor_others_take_over_without_losses_or_duplicates
         other.end();
     }
     // Whatever the killed process left is completed by its successors.
-    let mut last = Helper::start(HELPER, &app.database(), &["work"]);
+    let mut last = Helper::start(HELPER, &app, &["work"]);
     last.expect("working");
     last.end();
 

@@ -169,7 +169,7 @@ fn p2_a_kill_between_acceptance_and_commit_gives_the_run_one_code() {
     // The first event here keeps the committer in that commit.
     running.submit(Event::new("nothing", "nobody"), |_| ());
     until(|| app.clock.pending_hooks() == 0);
-    let mut sender = Helper::start(HELPER, &app.database(), &["send", "orphan", "4"]);
+    let mut sender = Helper::start(HELPER, &app, &["send", "orphan", "4"]);
     let acks: Vec<_> = (0..4).map(|_| sender.ack().unwrap()).collect();
     assert!(sender.kill().is_empty());
     let pending: Vec<_> = acks.iter().flat_map(|ack| ack.runs.clone()).collect();

@@ -19,7 +19,7 @@ struct Snapshot {
 fn p3_the_run_and_the_attempt_s_start_are_committed_before_each_delivery() {
     let (app, promoflow) = TestApp::with_codes(2);
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let (database, look) = (app.database(), Arc::clone(&seen));
+    let (database, look) = (app.address().to_owned(), Arc::clone(&seen));
     app.channel.on_delivery(move |message| {
         let number: i64 = message
             .id

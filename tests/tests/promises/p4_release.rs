@@ -143,7 +143,7 @@ fn p4_a_code_that_may_have_left_stays_with_its_cancelled_run() {
 fn p4_a_code_in_a_running_delivery_stays_with_its_cancelled_run() {
     let (app, promoflow) = app(1);
     let running = promoflow.start().unwrap();
-    let database = app.database();
+    let database = app.address().to_owned();
     app.channel.on_delivery(move |_| {
         let other = open_again(&database);
         let ordered = other.apply_run_action(promoflow::store::RunId(1), Action::Cancel);
@@ -156,7 +156,7 @@ fn p4_a_code_in_a_running_delivery_stays_with_its_cancelled_run() {
     promoflow.assert_audit();
 }
 
-fn open_again(database: &std::path::Path) -> Promoflow {
+fn open_again(database: &str) -> Promoflow {
     Promoflow::open(database).unwrap()
 }
 

@@ -116,7 +116,7 @@ fn p5_threads_racing_with_one_id_start_one_run() {
 fn p5_processes_racing_with_the_same_ids_start_one_run_per_id() {
     let (app, promoflow) = TestApp::with_codes(50);
     let mut helpers: Vec<Helper> = (0..4)
-        .map(|_| Helper::start(HELPER, &app.database(), &["send", "same", "40"]))
+        .map(|_| Helper::start(HELPER, &app, &["send", "same", "40"]))
         .collect();
     let acks: Vec<Ack> = helpers.iter_mut().flat_map(Helper::acks).collect();
     helpers.into_iter().for_each(Helper::end);

@@ -134,7 +134,7 @@ fn p5_processes_racing_for_one_key_start_one_run() {
     let mut helpers: Vec<Helper> = (0..3)
         .map(|number| {
             let prefix = format!("p{number}");
-            Helper::start(HELPER, &app.database(), &["once", &prefix, "5"])
+            Helper::start(HELPER, &app, &["once", &prefix, "5"])
         })
         .collect();
     let acks: Vec<_> = helpers.iter_mut().flat_map(Helper::acks).collect();

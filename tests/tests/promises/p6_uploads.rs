@@ -129,7 +129,7 @@ fn p6_uploads_during_events_duplicate_and_revive_no_code() {
 #[test]
 fn p6_a_large_upload_uses_little_memory() {
     let (app, promoflow) = TestApp::with_codes(0);
-    let mut helper = Helper::start(HELPER, &app.database(), &["import", "200000"]);
+    let mut helper = Helper::start(HELPER, &app, &["import", "200000"]);
     helper.expect("inserted 200000");
     let peak: u64 = helper.line().unwrap().parse().unwrap();
     helper.end();

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use promoflow::store::{DeliveryState, RunState};
-use promoflow_tests::{Ack, FileChannel, Helper, PromoflowExt, TestApp};
+use promoflow_tests::{Ack, Helper, PromoflowExt, TestApp};
 
 use crate::HELPER;
 
@@ -13,16 +13,16 @@ fn p7_every_acknowledged_event_survives_a_kill_with_its_run_code_and_delivery() 
     let mut acks: Vec<Ack> = Vec::new();
     for (round, before) in [1, 3, 40, 120].into_iter().enumerate() {
         let prefix = format!("r{round}");
-        let mut helper = Helper::start(HELPER, &app.database(), &["send", &prefix, "100000"]);
+        let mut helper = Helper::start(HELPER, &app, &["send", &prefix, "100000"]);
         acks.extend((0..before).map(|_| helper.ack().unwrap()));
         acks.extend(helper.kill());
     }
-    let mut last = Helper::start(HELPER, &app.database(), &["work"]);
+    let mut last = Helper::start(HELPER, &app, &["work"]);
     last.expect("working");
     last.end();
 
     let mut codes = HashSet::new();
-    let messages = FileChannel(app.sibling("shop.db-messages")).sent();
+    let messages = app.helper_messages().sent();
     let messages: HashSet<(String, String)> = messages
         .into_iter()
         .map(|message| (message.address, message.text))

@@ -79,7 +79,7 @@ steps:
     drop(promoflow);
 
     // Without a folder of blocks: everything that the run needs is in the database.
-    let promoflow = Promoflow::builder(app.database())
+    let promoflow = Promoflow::builder(app.address())
         .clock(app.clock.clone())
         .channel(app.channel.clone())
         .cache(app.sibling("compiled"))

@@ -105,7 +105,7 @@ fn p2_a_run_waiting_for_a_refill_continues_after_a_restart() {
 #[test]
 fn p2_waiting_runs_stay_in_the_queue_when_their_process_is_killed() {
     let (app, promoflow) = app();
-    let mut sender = Helper::start(HELPER, &app.database(), &["send-as", "waits", "w", "5"]);
+    let mut sender = Helper::start(HELPER, &app, &["send-as", "waits", "w", "5"]);
     let acks: Vec<_> = (0..5).map(|_| sender.ack().unwrap()).collect();
     let _left = sender.kill();
     let runs: Vec<RunId> = acks.into_iter().flat_map(|ack| ack.runs).collect();
