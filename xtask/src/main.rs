@@ -28,6 +28,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use promoflow_test_postgres::Server;
 
 use options::{CrashOptions, OutboxOptions};
 
@@ -46,7 +47,7 @@ struct Arguments {
 enum Task {
     /// Build promoflow and run `promoflow demo`
     Demo {
-        /// Arguments of `promoflow demo`
+        /// Arguments of `promoflow demo`; `--postgres` alone starts a throw-away PostgreSQL for it
         args: Vec<OsString>,
     },
     /// Run all tests, or those that the arguments select
@@ -150,7 +151,16 @@ fn demo(args: &[OsString]) -> Result<()> {
     build()?;
     let promoflow = cargo::target_dir()?.join("release/promoflow");
     let mut demo = Command::new(promoflow);
-    cargo::succeed(demo.arg("demo").args(args))
+    demo.arg("demo");
+    let (postgres, args): (Vec<_>, Vec<_>) = args.iter().partition(|arg| *arg == "--postgres");
+    if postgres.is_empty() {
+        return cargo::succeed(demo.args(args));
+    }
+    test_tools::ensure_postgresql()?;
+    let server = Server::start()?;
+    let database = server.database();
+    demo.arg("--postgres").arg(database.address());
+    cargo::succeed(demo.args(args))
 }
 
 fn bench(groups: &[String]) -> Result<()> {

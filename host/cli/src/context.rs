@@ -195,6 +195,16 @@ impl CliContext {
         database: &Database,
         mode: OpenMode,
     ) -> Result<Promoflow, CliError> {
+        self.open_with(database, self.config_for(database)?.as_deref(), mode)
+    }
+
+    /// Opens the installation in another database with this configuration file, if there is one.
+    pub(super) fn open_with(
+        &self,
+        database: &Database,
+        config: Option<&Path>,
+        mode: OpenMode,
+    ) -> Result<Promoflow, CliError> {
         let mut builder = Promoflow::builder(database.clone())
             .create(mode != OpenMode::Read)
             .compiler(Compiler::this_program());
@@ -204,8 +214,8 @@ impl CliContext {
         if let Some(cache) = &self.globals.cache {
             builder = builder.cache(cache);
         }
-        if let Some(file) = self.config_for(database)? {
-            let config = read_config(&file)?;
+        if let Some(file) = config {
+            let config = read_config(file)?;
             if self.globals.blocks.is_empty() {
                 for folder in folders(&config.blocks)? {
                     builder = builder.blocks(folder);
@@ -220,7 +230,7 @@ impl CliContext {
             }
             builder = builder.configure(&config);
             if mode == OpenMode::Deliver {
-                builder = resolve_secrets(builder, &file)?;
+                builder = resolve_secrets(builder, file)?;
             }
         }
         Ok(self.with_trace_endpoint(builder)?.open()?)

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use promoflow_engine::import::ImportOptions;
 use promoflow_installation::{AppliedFile, Promoflow, default_maildir};
-use promoflow_model::database::Database;
+use promoflow_model::database::{Database, Engine};
 use promoflow_model::event::Event;
 use promoflow_model::message::Folder;
 use promoflow_model::pool::Filter;
@@ -23,7 +23,7 @@ use super::output::{BOLD, DIM, ERROR, Out};
 use super::shell::quoted;
 use super::table::Table;
 use super::workflow::show_steps;
-use folder::{DATABASE, example, prepare};
+use folder::{CONFIG, DATABASE, example, prepare, write_config};
 
 /// Run the shipped example end to end, in a fresh folder.
 ///
@@ -35,6 +35,9 @@ pub(super) struct Demo {
     /// The folder. If it holds an earlier demo, that demo is replaced.
     #[arg(long, value_name = "DIR", default_value = "promoflow-demo")]
     dir: PathBuf,
+    /// An empty database of PostgreSQL to use instead of a file in the folder.
+    #[arg(long, value_name = "URL", hide = true)]
+    postgres: Option<String>,
 }
 
 impl Demo {
@@ -44,8 +47,11 @@ impl Demo {
                 .with_hint("run it without --json, then query its database with other commands"));
         }
         prepare(&self.dir)?;
-        let database = self.dir.join(DATABASE);
-        let promoflow = context.open_at(&Database::from(&database), OpenMode::Deliver)?;
+        let database = match &self.postgres {
+            Some(address) => Database::from(address),
+            None => Database::from(&self.dir.join(DATABASE)),
+        };
+        let promoflow = self.open(context, &database)?;
         heading(out, 1, "A pool of promo codes, from codes.csv")?;
         import(&promoflow, out)?;
         show_pool(&promoflow, out)?;
@@ -70,18 +76,42 @@ impl Demo {
         }
     }
 
-    fn print_next_steps(&self, database: &Path, out: &mut Out) -> Result<(), CliError> {
+    fn open(&self, context: &CliContext, database: &Database) -> Result<Promoflow, CliError> {
+        if self.postgres.is_none() {
+            return context.open_at(database, OpenMode::Deliver);
+        }
+        if !matches!(database.engine(), Ok(Engine::Postgres(_))) {
+            return Err(CliError::invalid_input(format_args!(
+                "--postgres: {database} is not an address like postgres://host/name"
+            )));
+        }
+        // A configuration in the current folder must not deliver the demo's messages.
+        let config = write_config(&self.dir)?;
+        let promoflow = context.open_with(database, Some(&config), OpenMode::Deliver)?;
+        let codes = promoflow.count(&Filter::default())?;
+        if codes.total > 0 || !promoflow.workflows()?.is_empty() {
+            let message = format_args!("{database}: not empty");
+            return Err(CliError::invalid_input(message).with_hint("create a new database"));
+        }
+        Ok(promoflow)
+    }
+
+    fn print_next_steps(&self, database: &Database, out: &mut Out) -> Result<(), CliError> {
         let heading = out.style(BOLD, "Files in the folder");
         let folder = self.dir.display();
         out.line(format_args!("\n{heading} {folder}"))?;
         let mail = default_maildir(DATABASE);
         let mail = format!("{}/", mail.display());
+        let last = match self.postgres {
+            Some(_) => (CONFIG, "the configuration"),
+            None => (DATABASE, "the database: pool, workflows, history"),
+        };
         for (file, what) in [
             ("codes.csv", "the uploaded codes"),
             ("message.yaml, birthday.html", "the two messages"),
             ("workflow.yaml", "the workflow"),
             ("events.jsonl", "the events"),
-            (DATABASE, "the database: pool, workflows, history"),
+            last,
             (&mail, "the messages, as files that mail programs open"),
         ] {
             out.line(format_args!("  {file:<28} {what}"))?;
@@ -91,7 +121,11 @@ impl Demo {
             .next()
             .unwrap_or_else(|| "promoflow".into());
         let program = quoted(&program);
-        let database = quoted(&database.display().to_string());
+        let mut options = format!("--db {}", quoted(&database.to_string()));
+        if self.postgres.is_some() {
+            let config = self.dir.join(CONFIG).display().to_string();
+            options.push_str(&format!(" --config {}", quoted(&config)));
+        }
         let events = quoted(&self.dir.join("events.jsonl").display().to_string());
         out.line(format_args!("\n{heading}"))?;
         for (what, command) in [
@@ -107,7 +141,7 @@ impl Demo {
             ("List the used codes and who got them.", "codes list --in-use true".to_owned()),
         ] {
             let what = out.style(DIM, format_args!("# {what}"));
-            out.line(format_args!("  {what}\n  {program} --db {database} {command}"))?;
+            out.line(format_args!("  {what}\n  {program} {options} {command}"))?;
         }
         Ok(())
     }

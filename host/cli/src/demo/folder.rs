@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use promoflow_installation::default_maildir;
 
@@ -12,6 +12,9 @@ use crate::error::CliError;
 const MARKER_FILE: &str = ".promoflow-demo";
 /// The demo's database.
 pub(super) const DATABASE: &str = "shop.db";
+
+/// The configuration of a demo whose database is not in its folder.
+pub(super) const CONFIG: &str = "demo.toml";
 
 macro_rules! example {
     ($file:literal) => {
@@ -66,6 +69,27 @@ pub(super) fn prepare(folder: &Path) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Writes the configuration of a demo whose database is not in its folder: messages are in the
+/// folder in any case. Returns its path.
+pub(super) fn write_config(folder: &Path) -> Result<PathBuf, CliError> {
+    let file = folder.join(CONFIG);
+    let write = || {
+        let mail = std::path::absolute(default_maildir(folder.join(DATABASE)))?;
+        let mail = serde_json::to_string(&mail.display().to_string())?;
+        fs::write(
+            &file,
+            format!("[[channel]]\ntype = \"maildir\"\nfolder = {mail}\n"),
+        )
+    };
+    match write() {
+        Ok(()) => Ok(file),
+        Err(error) => {
+            let message = format_args!("cannot write {}: {error}", file.display());
+            Err(CliError::failed(message))
+        }
+    }
+}
+
 /// Removes the files of an earlier demo, and nothing else.
 fn remove_earlier_demo(folder: &Path) -> io::Result<()> {
     let unless_absent = |removed: io::Result<()>| match removed {
@@ -75,6 +99,7 @@ fn remove_earlier_demo(folder: &Path) -> io::Result<()> {
     for suffix in ["", "-wal", "-shm", "-executor"] {
         unless_absent(fs::remove_file(folder.join(format!("{DATABASE}{suffix}"))))?;
     }
+    unless_absent(fs::remove_file(folder.join(CONFIG)))?;
     unless_absent(fs::remove_dir_all(default_maildir(folder.join(DATABASE))))
 }
 
