@@ -359,15 +359,25 @@ fn complete(completion: Box<dyn Completion>, committed: Committed) {
 }
 
 impl CommitContext {
+    /// Commits these units. A panic is an error of the commit: it must not end the thread, since no
+    /// other commit could begin and no completion would run.
+    fn commit(&self, units: &[CommitUnit]) -> Result<Vec<CommitReply>, StoreError> {
+        let commit = AssertUnwindSafe(|| {
+            self.clock.before_commit();
+            failpoint::pass(Failpoint::BeforeCommit);
+            self.store.commit(units, &*self.clock)
+        });
+        catch_unwind(commit)
+            .unwrap_or_else(|_| Err(StoreError::Unknown("the store panicked".into())))
+    }
+
     fn commit_batch(&self, batch: Vec<PendingUnit>) {
         let (units, completions): (Vec<CommitUnit>, Vec<Box<dyn Completion>>) = batch
             .into_iter()
             .map(|waiting| (waiting.unit, waiting.completion))
             .unzip();
-        self.clock.before_commit();
-        failpoint::pass(Failpoint::BeforeCommit);
         let began = Instant::now();
-        let committed = self.store.commit(&units, &*self.clock);
+        let committed = self.commit(&units);
         let transaction = Transaction {
             units: units.len(),
             began,

@@ -24,11 +24,10 @@ pub enum StoreError {
     /// Reading or writing the disk failed. Retrying may help.
     #[error("the disk failed: {0}")]
     Disk(String),
-    /// The connection to the database was lost during a commit, and the store cannot find out
-    /// whether that was stored. Repeating it is safe if it has an id by which it is recognised.
-    #[error(
-        "the connection to the database was lost during a commit, whose result is unknown: {0}"
-    )]
+    /// A commit was interrupted, for example because the connection to the database was lost, and
+    /// the store cannot find out whether it was stored. Repeating it is safe if it has an id by
+    /// which it is recognised.
+    #[error("the result of a commit is unknown: {0}")]
     Unknown(String),
     /// The database engine failed.
     #[error("the database failed: {0}")]

@@ -1,6 +1,7 @@
 //! Tests with a store whose commits end when the test lets them.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::ThreadId;
 
@@ -57,11 +58,8 @@ impl Bench {
             began: has_begun,
             ends: Mutex::new(ends),
         };
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let clock = Arc::new(SystemClock);
-        let committer = Committer::start(Arc::new(store), clock, metrics, Arc::default()).unwrap();
         Bench {
-            committer,
+            committer: start(store),
             began,
             end,
             replies,
@@ -139,10 +137,14 @@ impl CommitStore for NullStore {
     }
 }
 
-fn committer() -> Committer {
+fn start(store: impl CommitStore + 'static) -> Committer {
     let metrics = Arc::new(Metrics::new().unwrap());
-    let (store, clock) = (Arc::new(NullStore), Arc::new(SystemClock));
+    let (store, clock) = (Arc::new(store), Arc::new(SystemClock));
     Committer::start(store, clock, metrics, Arc::default()).unwrap()
+}
+
+fn committer() -> Committer {
+    start(NullStore)
 }
 
 fn unit() -> CommitUnit {
@@ -206,4 +208,32 @@ fn a_stopped_committer_drops_completions() {
     committer.submit(unit(), None, Box::new(Report(report)));
     assert!(reports.recv().is_err());
     assert!(committer.commit(unit()).is_none());
+}
+
+#[test]
+fn a_panic_in_the_store_is_an_error_of_its_units() {
+    /// Panics in the first commit.
+    struct PanickingStore(AtomicBool);
+    impl CommitStore for PanickingStore {
+        fn commit(
+            &self,
+            units: &[CommitUnit],
+            _: &dyn Clock,
+        ) -> Result<Vec<CommitReply>, StoreError> {
+            assert!(self.0.swap(true, Ordering::SeqCst), "the store fails");
+            Ok(vec![CommitReply::Done; units.len()])
+        }
+    }
+    for is_lone in [true, false] {
+        let committer = start(PanickingStore(AtomicBool::new(false)));
+        let (report, reports) = channel();
+        let other = (!is_lone).then(|| committer.reserve());
+        committer.submit(unit(), None, Box::new(SendReply(report.clone())));
+        drop(other);
+        let error = reports.recv_timeout(TIMEOUT).unwrap().unwrap_err();
+        assert!(matches!(*error.0, StoreError::Unknown(_)), "{error}");
+        committer.submit_deferred(unit(), committer.reserve(), Box::new(SendReply(report)));
+        assert!(reports.recv_timeout(TIMEOUT).unwrap().is_ok());
+        committer.stop();
+    }
 }

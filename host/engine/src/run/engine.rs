@@ -107,8 +107,8 @@ pub enum SubmitError {
     /// The commit failed. Nothing of the event is stored; sending it again is safe if it has an id.
     #[error("the event was not stored: {0}")]
     Store(CommitError),
-    /// The connection to the database was lost during the commit, and it is unknown whether the
-    /// event is stored. Sending it again is safe if it has an id.
+    /// The commit was interrupted, and it is unknown whether the event is stored. Sending it again
+    /// is safe if it has an id.
     #[error("it is unknown whether the event was stored; send it again with the same id: {0}")]
     Unknown(CommitError),
     /// The engine has stopped or is overloaded.
