@@ -42,6 +42,17 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
+//! # Map
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | `block`, `describe`, `outcome` | the trait [`Block`], its description and its results |
+//! | `call`, `value`, `choice`, `hours`, `json` | parameters, typed |
+//! | [`data`], [`promocodes`], [`messages`], [`log`] | the host's functions, a module for each interface |
+//! | [`testing`] | a fake host for tests |
+//! | `build` | builds components, with the feature `build` |
+//! | [`bindings`], `host`, `allocator` | what a component needs to be one |
+//!
 //! # Building
 //! A block is a crate of the type `cdylib`. `cargo xtask blocks PATH` builds a component from it,
 //! and so does the module `build` (with the feature `build`) in build scripts and tools. To call

@@ -18,6 +18,18 @@
 //!
 //! The language is that of Velocity 2.3; the README lists the differences.
 //!
+//! # Map
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | `lexer`, `parser`, `ast`, `template` | from source to a parsed template |
+//! | `eval`, `runtime`, `number`, `locale` | rendering: values, arithmetic, formats by language |
+//! | `methods` | the methods of values |
+//! | `value`, `context`, `json` | input values |
+//! | `references`, `certain_errors`, `walk` | what a template needs, and errors known before rendering |
+//! | `tags`, `links` | merge tags `%NAME%`, and their values in web addresses |
+//! | `options`, `limits`, `report`, `error` | options, limits, results |
+//!
 //! # Untrusted input
 //!
 //! Neither templates nor values need to be trusted. No source causes a panic or a stack overflow in

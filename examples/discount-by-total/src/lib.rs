@@ -2,6 +2,17 @@
 //!
 //! It sets the value `discount`, which the next step uses: `with: { type: cart, discount:
 //! $discount, days: 3 }`.
+//!
+//! ```
+//! use example_discount_by_total::DiscountByTotal;
+//! use promoflow_block::testing::Host;
+//!
+//! let mut host = Host::new().value("total", 250);
+//! let step = [("threshold", 100.0.into()), ("below", 5.into()), ("above", 15.into())];
+//! host.run::<DiscountByTotal>(step)?;
+//! assert_eq!(host.get("discount"), Some(&15.into()));
+//! # Ok::<(), promoflow_block::Error>(())
+//! ```
 #![forbid(unsafe_code)]
 
 use promoflow_block::{

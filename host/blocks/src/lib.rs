@@ -8,6 +8,16 @@
 //! before it is compiled, in a child process if the [`Compiler`] says so. Only this crate uses
 //! wasmtime.
 //!
+//! | module | contents |
+//! | --- | --- |
+//! | `structure` | the check of a component before it is compiled |
+//! | `compiler`, `compile_child`, `cache` | compilation, once for each component, in a child process |
+//! | `component`, `sandbox` | compiled blocks, their calls and limits |
+//! | `capability`, `boundary` | the host interfaces, and the checks of what a block returns |
+//! | `describe`, `no_host` | a block's description of itself |
+//! | `library`, `file` | the standard blocks and those of a folder |
+//! | `types`, `bindings`, `error` | types of calls, the bindings of `wit/`, errors |
+//!
 //! ```
 //! use promoflow_block_host::check_structure;
 //!

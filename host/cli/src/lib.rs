@@ -5,6 +5,16 @@
 //! An error is a `CliError`, which holds the exit status: 2 if the input is invalid, 1 if
 //! something failed.
 //!
+//! | module | contents |
+//! | --- | --- |
+//! | `codes`, `contact`, `upload` | uploads, and the rows that they load |
+//! | `workflow`, `message`, `block`, `files` | what authors write |
+//! | `event`, `run`, `outbox`, `actions` | events, and what became of them |
+//! | `serve`, `work`, `alert`, `key` | the service and its operation |
+//! | `config`, `settings`, `audit`, `backup`, `restore` | the installation |
+//! | `demo`, `licenses` | the shipped example, the licences |
+//! | `context`, `args`, `input`, `output`, `table`, `log`, `error` | what commands share |
+//!
 //! ```no_run
 //! # #![allow(clippy::needless_doctest_main)]
 //! fn main() -> std::process::ExitCode {

@@ -3,6 +3,15 @@
 //! Every key is documented in `docs/configuration.md`. Unknown keys and invalid values are errors
 //! with line and column; nothing is guessed.
 //!
+//! | module | contents |
+//! | --- | --- |
+//! | `channel`, `smtp`, `http`, `rate` | `[[channel]]`: how messages leave |
+//! | `request_body`, `response_rule` | requests to providers, and the meaning of their responses |
+//! | `alert`, `webhook` | `[[alert]]` and `[webhook.NAME]` |
+//! | `serve`, `trace`, `unsubscribe` | settings of the service, the log, traces, unsubscribing |
+//! | `secret`, `template`, `url` | kinds of values |
+//! | `toml_reader`, `bounded`, `error` | reading of files, and errors |
+//!
 //! ```
 //! use promoflow_config::Config;
 //!

@@ -5,7 +5,16 @@
 //! an author sees every error of a file at once, and [`Parsed`] holds the contents of a file
 //! together with its diagnostics.
 //!
-//! This module knows nothing about workflows or messages.
+//! This crate knows nothing about workflows or messages.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | `reader`, `yaml`, `json`, `source`, `surrogate_pairs` | parsing, with positions and limits |
+//! | `node`, `scalar`, `mapping`, `id` | nodes, and reading them as known keys |
+//! | `diagnostic`, `suggest`, `causes` | errors: positions, suggestions, causes |
+//! | [`value`] | what values may contain to be stored |
+//! | `template` | the interface to the template engine |
+//! | `sanitize` | untrusted text on terminals and in logs |
 //!
 //! ```
 //! use promoflow_document::{did_you_mean, quoted};

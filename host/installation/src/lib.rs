@@ -1,5 +1,14 @@
 //! The entry point: a [`Promoflow`] is an open installation.
 //!
+//! | module | contents |
+//! | --- | --- |
+//! | `builder` | opening an installation |
+//! | `handle`, `sender` | an installation that executes; sending events |
+//! | `apply`, `warnings` | messages and workflows |
+//! | `contacts`, `channels`, `alerts`, `forecast` | contacts, channels, alerts, the forecast of the pool |
+//! | `admin`, `metrics` | what the HTTP service and operators read |
+//! | `error` | the error of an installation |
+//!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;

@@ -3,6 +3,12 @@
 //! No peer is trusted to end its reply. Every exchange has a wall-clock deadline as a whole, not
 //! per read, and a maximum size in bytes.
 //!
+//! | module | contents |
+//! | --- | --- |
+//! | `tls` | certificates that clients trust |
+//! | `http` | HTTP with bounded replies, with the feature `http` |
+//! | `error` | the error of a client that cannot be set up |
+//!
 //! ```
 //! // Trusts the machine's roots.
 //! assert!(promoflow_net::client_config(Vec::new()).is_ok());

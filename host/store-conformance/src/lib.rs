@@ -9,7 +9,8 @@
 //! promoflow_store_conformance::conformance_tests!(Sqlite);
 //! ```
 //!
-//! The cases only use the traits. Their names begin with the promise that they test.
+//! The cases only use the traits. Their names begin with the promise that they test. Each module holds
+//! the cases of the aggregate that it is named after; `fixture` holds what they share.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::unwrap_used,

@@ -2,7 +2,21 @@
 //!
 //! One connection writes, behind a lock; a few read. Every commit is durable before it returns
 //! (write-ahead log with `synchronous=FULL`), because a commit lost in a power failure means a code
-//! issued twice. The statements are in the modules below, one for each concern.
+//! issued twice.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | `connection`, `migrations`, `settings`, `errors` | connections, the schema, settings, errors |
+//! | `executor_lock`, `owner_lock`, `changes` | what processes know of each other |
+//! | `commit`, `release` | the commit of a batch, and what cancelling releases |
+//! | `codes`, `code_groups`, `code_usage`, `spellings` | the pool |
+//! | `upload`, `upload_history`, `dry_run` | uploads |
+//! | `runs`, `due_runs`, `waiting_runs`, `retry_states`, `start_rules`, `reuse` | runs |
+//! | `deliveries`, `due_deliveries`, `attempts`, `alternatives`, `throttles` | the outbox |
+//! | `catalog`, `contacts`, `keys` | what authors write, contacts, API keys |
+//! | `alerts`, `notifications`, `statistics` | alerts and counts |
+//! | `actions`, `event_params`, `idempotency`, `traces` | operators' actions, and records about requests |
+//! | `audit`, `backup`, `restore` | the promises re-derived; copies of the database |
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -3,8 +3,14 @@
 //! They are shaped by what their callers need, not by tables: commit a batch of [`CommitUnit`]s at
 //! once, lease the next codes of a code group, import an upload, list what is due. There is one
 //! trait for each aggregate; a [`Store`] implements all of them. `promoflow-store-sqlite` is the
-//! implementation that is embedded. The types in `model` are the data that callers and the store
-//! exchange; [`rules`] holds the decisions that every engine makes in its transactions.
+//! implementation that is embedded.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | `traits` | the traits of a store, one for each aggregate |
+//! | `model` | the data that callers and the store exchange |
+//! | [`rules`] | the decisions that every engine makes in its transactions |
+//! | `error` | the error of a store |
 //!
 //! ```
 //! use promoflow_store::StoreError;

@@ -11,6 +11,13 @@
 //!
 //! Without the feature `otlp` only the records remain, and no [`Tracer`] can be created.
 //!
+//! | module | contents |
+//! | --- | --- |
+//! | `tracer` | the thread that takes records |
+//! | `spans`, `ids` | spans from records, and their ids |
+//! | `exporter`, `error` | export by OTLP |
+//! | `disabled` | the tracer of a build without the feature `otlp` |
+//!
 //! ```
 //! use promoflow_trace::SegmentSpan;
 //!
