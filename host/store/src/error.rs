@@ -24,6 +24,10 @@ pub enum StoreError {
     /// Reading or writing the disk failed. Retrying may help.
     #[error("the disk failed: {0}")]
     Disk(String),
+    /// The database server cannot be reached, or closed the connection. Nothing was committed.
+    /// Retrying may help.
+    #[error("the database cannot be reached: {0}")]
+    Unreachable(String),
     /// A commit was interrupted, for example because the connection to the database was lost, and
     /// the store cannot find out whether it was stored. Repeating it is safe if it has an id by
     /// which it is recognised.

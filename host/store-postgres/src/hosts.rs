@@ -1,0 +1,91 @@
+//! The hosts of a database: the processes that write to it, and their seats.
+
+use promoflow_store::StoreError;
+
+use crate::connection::{Connection, params};
+use crate::errors::{Error, Result};
+use crate::transaction::Seat;
+
+/// How many transactions of one host may write at a time.
+pub(crate) const SEATS: i32 = 6;
+
+/// Adds this process to the hosts, and returns its name.
+pub(crate) fn register(connection: &Connection) -> Result<String> {
+    let host = random_name()?;
+    connection.run_script("BEGIN")?;
+    let registered = connection.pipeline(&[
+        // Whoever locks all seats holds this lock.
+        ("SELECT id FROM barrier FOR UPDATE", params![]),
+        (
+            "INSERT INTO host (id, beat, joined_at)
+             VALUES ($1, 0, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)",
+            params![host],
+        ),
+        (
+            "INSERT INTO seat (host, number, epoch, batch)
+             SELECT $1, number, 0, 0 FROM generate_series(0, $2) AS number",
+            params![host, SEATS - 1],
+        ),
+        ("COMMIT", params![]),
+    ]);
+    match registered {
+        Ok(_) => Ok(host),
+        Err(error) => {
+            // Whatever goes wrong here, the connection is not used again.
+            let _undone = connection.run_script("ROLLBACK");
+            Err(error)
+        }
+    }
+}
+
+/// Takes a seat from whatever session had it, which can commit nothing from here on. Returns it as of
+/// its last commit.
+///
+/// This is a write, and waits until a commit in flight has ended: with a synchronous standby only a
+/// later commit proves that what is visible is also safe.
+pub(crate) fn take_over(connection: &Connection, host: &str, number: i32) -> Result<Seat> {
+    let answer = connection.query(
+        "UPDATE seat SET epoch = epoch + 1 FROM host
+         WHERE seat.host = $1 AND seat.number = $2 AND host.id = seat.host
+         RETURNING seat.epoch, seat.batch, host.ended_at IS NULL",
+        params![host, number],
+    )?;
+    let row = answer.rows.into_iter().next();
+    let row = row.ok_or(Error::Fenced)?;
+    Ok(Seat {
+        host: host.to_owned(),
+        number,
+        epoch: match row.get(2)? {
+            true => row.get(0)?,
+            // Its epoch is nobody's: the host has ended.
+            false => -1,
+        },
+        batch: row.get(1)?,
+    })
+}
+
+/// Records that a host has ended by itself: its leases and its shares are free.
+pub(crate) fn leave(connection: &Connection, host: &str) -> Result<()> {
+    connection.run_script("BEGIN")?;
+    connection.pipeline(&[
+        (
+            "UPDATE host SET ended_at = (extract(epoch FROM clock_timestamp()) * 1000)::bigint
+             WHERE id = $1 AND ended_at IS NULL",
+            params![host],
+        ),
+        ("UPDATE seat SET epoch = epoch + 1 WHERE host = $1", params![host]),
+        ("UPDATE share SET host = NULL WHERE host = $1", params![host]),
+        ("DELETE FROM lease WHERE host = $1", params![host]),
+        ("COMMIT", params![]),
+    ])?;
+    Ok(())
+}
+
+/// Returns a name that nothing else has.
+pub(crate) fn random_name() -> Result<String> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| StoreError::Open(format!("the machine has no random numbers: {error}")))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+

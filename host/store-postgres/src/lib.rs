@@ -1,0 +1,111 @@
+//! The store in a PostgreSQL database, which many hosts share.
+//!
+//! - `address`, `driver`, `connection`: how to reach a server, and how a thread asks it something;
+//! - `transaction`, `pool`: what every transaction checks first, and what happens if it is lost;
+//! - `hosts`: the processes that write, and what a dead one leaves behind;
+//! - `migrations`: the schema;
+//! - the other modules: the statements, one module for each concern, named as those of
+//!   `promoflow-store-sqlite`, with equal tables and columns.
+//!
+//! Most transactions are exclusive: they lock every host's seat first, and no other transaction
+//! writes until they end. The commits of events, segments and attempts are shared: any number of them
+//! run at a time, and rows decide. docs/many-hosts.md explains both.
+//!
+//! ```no_run
+//! use promoflow_store_postgres::PostgresStore;
+//!
+//! let store = PostgresStore::open("postgres://shop@db.example.com/shop")?;
+//! # Ok::<(), promoflow_store::StoreError>(())
+//! ```
+//!
+//! This crate is internal to Promoflow: its interface changes in any release. Programs depend on the
+//! facade `promoflow` instead.
+#![forbid(unsafe_code)]
+
+mod address;
+mod alerts;
+mod catalog;
+mod clock;
+mod code_groups;
+mod codes;
+mod commit;
+mod connection;
+mod contacts;
+mod deliveries;
+mod driver;
+mod errors;
+mod hosts;
+mod idempotency;
+mod installation;
+mod keys;
+mod leases;
+mod migrations;
+mod pool;
+mod runs;
+mod sequences;
+mod settings;
+mod statistics;
+mod transaction;
+mod uploads;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use address::Address;
+use clock::DatabaseClock;
+use code_groups::CodeGroupIds;
+use errors::{Result, StoreResult};
+use pool::Pool;
+use transaction::{Mode, Transaction};
+
+/// A store in a PostgreSQL database.
+pub struct PostgresStore {
+    pool: Arc<Pool>,
+    clock: Arc<DatabaseClock>,
+    code_groups: Mutex<CodeGroupIds>,
+}
+
+impl PostgresStore {
+    /// Opens the database at this address, `postgres://USER@HOST/DATABASE`, and creates the schema
+    /// if the database is empty. The address may name several hosts and contain libpq's options.
+    pub fn open(address: &str) -> StoreResult<PostgresStore> {
+        Self::open_with(address, true)
+    }
+
+    /// Opens a database that has the schema.
+    pub fn open_existing(address: &str) -> StoreResult<PostgresStore> {
+        Self::open_with(address, false)
+    }
+
+    fn open_with(address: &str, create: bool) -> StoreResult<PostgresStore> {
+        let pool = Arc::new(Pool::new(Address::parse(address)?)?);
+        let connection = pool.connect(None)?;
+        migrations::prepare(&connection, create)?;
+        let clock = Arc::new(DatabaseClock::new(&connection)?);
+        Ok(PostgresStore {
+            pool,
+            clock,
+            code_groups: Mutex::default(),
+        })
+    }
+
+    /// Runs a read transaction, which sees one moment.
+    fn read<T>(&self, work: impl Fn(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        self.pool.read(work)
+    }
+
+    /// Runs a transaction beside which no other one writes. The work may be repeated.
+    fn write<T>(&self, work: impl FnMut(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        self.pool.write(Mode::Exclusive, work)
+    }
+
+    /// Runs a write that may change the pool. Leases are checked again after it commits.
+    fn write_pool<T>(&self, work: impl FnMut(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let written = self.write(work);
+        self.pool.pool_changed();
+        written
+    }
+}

@@ -1,0 +1,390 @@
+//! The connections of a store: who writes with which, and what happens when one is lost.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::runtime::{Builder, Runtime};
+
+use promoflow_store::StoreError;
+
+use crate::address::Address;
+use crate::connection::Connection;
+use crate::errors::{Error, Result, StoreResult};
+use crate::hosts::{self, SEATS};
+use crate::sequences::Sequences;
+use crate::transaction::{Mode, Seat, Transaction};
+
+/// Maximum number of idle read connections to keep open.
+const MAX_IDLE_READERS: usize = 4;
+/// How often a transaction is tried that met others, or whose host was taken for dead.
+const MAX_TRIES: u32 = 5;
+/// The longest wait for an answer to a statement that writes.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(150);
+/// How long to look for the result of a commit whose answer was lost.
+const LOOK_UP_TIME: Duration = Duration::from_secs(60);
+/// The time between two look-ups.
+const LOOK_UP_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The connections of this process.
+pub(crate) struct Pool {
+    address: Address,
+    readers: Mutex<Vec<Connection>>,
+    seats: Mutex<Seats>,
+    /// Notified when a seat is free.
+    freed: Condvar,
+    /// The ids that this process has taken.
+    pub(crate) sequences: Sequences,
+    /// The number of pool changes by this process.
+    pool_changes: AtomicU64,
+    // Last, because connections need it while they are dropped.
+    runtime: Runtime,
+}
+
+/// The seats of this process.
+#[derive(Default)]
+struct Seats {
+    /// The name of this process as a host; `None` before its first write and after it was fenced.
+    host: Option<String>,
+    /// Connections with a seat that nobody uses.
+    idle: Vec<Writer>,
+    /// Seats of the present host without a connection.
+    free: Vec<i32>,
+}
+
+/// A connection with its right to write.
+pub(crate) struct Writer {
+    connection: Connection,
+    seat: Seat,
+}
+
+impl Pool {
+    pub(crate) fn new(address: Address) -> StoreResult<Pool> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("postgres")
+            .enable_all()
+            .build()
+            .map_err(|error| StoreError::Open(format!("cannot start a thread: {error}")))?;
+        Ok(Pool {
+            address,
+            readers: Mutex::default(),
+            seats: Mutex::default(),
+            freed: Condvar::new(),
+            sequences: Sequences::default(),
+            pool_changes: AtomicU64::new(0),
+            runtime,
+        })
+    }
+
+    /// Opens a connection.
+    pub(crate) fn connect(&self, timeout: Option<Duration>) -> Result<Connection> {
+        Connection::open(&self.address, self.runtime.handle(), timeout)
+    }
+
+    /// Runs a read transaction, which sees one moment. It is repeated on another connection if that
+    /// was lost.
+    pub(crate) fn read<T>(&self, work: impl Fn(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let idle = self.readers.lock().pop().filter(|one| !one.is_closed());
+        if let Some(connection) = idle {
+            match self.read_with(connection, &work) {
+                // The server may have been restarted since the connection was last used.
+                Err(Error::Lost(_)) => self.readers.lock().clear(),
+                read => return read,
+            }
+        }
+        self.read_with(self.connect(None)?, &work)
+    }
+
+    fn read_with<T>(
+        &self,
+        connection: Connection,
+        work: impl Fn(&Transaction<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let transaction = Transaction::reading(&connection);
+        let value = work(&transaction)?;
+        transaction.roll_back()?;
+        let mut readers = self.readers.lock();
+        if readers.len() < MAX_IDLE_READERS {
+            readers.push(connection);
+        }
+        Ok(value)
+    }
+
+    /// Runs a transaction that writes. The work is repeated as a whole if the transaction met
+    /// another one or its connection was lost, so it must change nothing outside.
+    pub(crate) fn write<T>(
+        &self,
+        mode: Mode,
+        mut work: impl FnMut(&Transaction<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut tries = 1;
+        loop {
+            let writer = self.take_writer()?;
+            match self.write_with(writer, mode, &mut work) {
+                Err(error @ (Error::Conflict(_) | Error::Lost(_) | Error::Fenced))
+                    if tries < MAX_TRIES =>
+                {
+                    tracing::debug!("a transaction is repeated: {error}");
+                    tries += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn write_with<T>(
+        &self,
+        mut writer: Writer,
+        mode: Mode,
+        work: &mut impl FnMut(&Transaction<'_>) -> Result<T>,
+    ) -> Result<T> {
+        writer.seat.batch += 1;
+        let batch = writer.seat.batch;
+        let transaction = Transaction::writing(&writer.connection, mode, writer.seat.clone());
+        let worked = catch_unwind(AssertUnwindSafe(|| work(&transaction)));
+        let worked = worked
+            .unwrap_or_else(|_| Err(StoreError::Engine("a write panicked".into()).into()));
+        match worked {
+            Ok(value) => match transaction.commit() {
+                Ok(()) => {
+                    self.give_back(writer);
+                    Ok(value)
+                }
+                Err(Error::Lost(why)) => {
+                    let seat = writer.seat.clone();
+                    drop(writer);
+                    match self.look_up(&seat, &why)? == batch {
+                        true => Ok(value),
+                        false => Err(Error::Lost(why)),
+                    }
+                }
+                Err(error) => self.undo(writer, error),
+            },
+            Err(error) => self.undo(writer, error),
+        }
+    }
+
+    /// Returns the number of the last transaction that was committed with a seat whose connection
+    /// was lost. From here on the lost session can commit nothing.
+    fn look_up(&self, seat: &Seat, why: &str) -> Result<i64> {
+        tracing::warn!("the answer to a commit was lost and is looked up: {why}");
+        let began = Instant::now();
+        loop {
+            let found = self
+                .connect(Some(WRITE_TIMEOUT))
+                .and_then(|connection| {
+                    let found = hosts::take_over(&connection, &seat.host, seat.number)?;
+                    Ok((connection, found))
+                });
+            match found {
+                Ok((connection, found)) => {
+                    let batch = found.batch;
+                    self.give_back(Writer {
+                        connection,
+                        seat: found,
+                    });
+                    return Ok(batch);
+                }
+                Err(_) if began.elapsed() < LOOK_UP_TIME => std::thread::sleep(LOOK_UP_INTERVAL),
+                Err(error) => return Err(StoreError::Unknown(format!("{why}; {error}")).into()),
+            }
+        }
+    }
+
+    /// Rolls back after an error. A connection that cannot even do that is dropped, and so is the
+    /// transaction.
+    fn undo<T>(&self, writer: Writer, error: Error) -> Result<T> {
+        match &error {
+            Error::Fenced => self.forget_host(&writer.seat.host),
+            Error::Lost(_) => self.free_seat(&writer.seat),
+            _ => match Transaction::roll_back_on(&writer.connection) {
+                Ok(()) => self.give_back(writer),
+                Err(_) => self.free_seat(&writer.seat),
+            },
+        }
+        Err(error)
+    }
+
+    /// Returns a connection with a seat, waiting until there is one.
+    pub(crate) fn take_writer(&self) -> Result<Writer> {
+        let mut seats = self.seats.lock();
+        loop {
+            while let Some(writer) = seats.idle.pop() {
+                if !writer.connection.is_closed() {
+                    return Ok(writer);
+                }
+                seats.free.push(writer.seat.number);
+            }
+            let Some(host) = seats.host.clone() else {
+                // Other threads wait meanwhile: they need the host too.
+                let connection = self.connect(Some(WRITE_TIMEOUT))?;
+                seats.host = Some(hosts::register(&connection)?);
+                seats.free = (0..SEATS).collect();
+                continue;
+            };
+            if let Some(number) = seats.free.pop() {
+                drop(seats);
+                let writer = self.occupy(&host, number);
+                if writer.is_err() {
+                    self.free_seat(&Seat {
+                        host,
+                        number,
+                        epoch: 0,
+                        batch: 0,
+                    });
+                }
+                return writer;
+            }
+            self.freed.wait(&mut seats);
+        }
+    }
+
+    /// Connects a seat that no connection has.
+    fn occupy(&self, host: &str, number: i32) -> Result<Writer> {
+        let connection = self.connect(Some(WRITE_TIMEOUT))?;
+        let seat = hosts::take_over(&connection, host, number)?;
+        Ok(Writer { connection, seat })
+    }
+
+    fn give_back(&self, writer: Writer) {
+        let mut seats = self.seats.lock();
+        if seats.host.as_ref() == Some(&writer.seat.host) {
+            seats.idle.push(writer);
+        }
+        self.freed.notify_one();
+    }
+
+    fn free_seat(&self, seat: &Seat) {
+        let mut seats = self.seats.lock();
+        if seats.host.as_ref() == Some(&seat.host) {
+            seats.free.push(seat.number);
+        }
+        self.freed.notify_one();
+    }
+
+    /// Forgets a host that others have taken for dead. The next write registers this process anew.
+    pub(crate) fn forget_host(&self, host: &str) {
+        let mut seats = self.seats.lock();
+        if seats.host.as_deref() == Some(host) {
+            tracing::warn!("other hosts have taken this one for dead; it joins again");
+            *seats = Seats::default();
+            // What was leased is not this process's any more.
+            self.pool_changed();
+        }
+        self.freed.notify_all();
+    }
+
+    /// Returns the name of this process as a host, registering it before its first write.
+    pub(crate) fn host(&self) -> Result<String> {
+        let writer = self.take_writer()?;
+        let host = writer.seat.host.clone();
+        self.give_back(writer);
+        Ok(host)
+    }
+
+    /// Returns how often this process has changed the pool other than by a segment's commit.
+    pub(crate) fn pool_changes(&self) -> u64 {
+        self.pool_changes.load(Ordering::SeqCst)
+    }
+
+    /// Counts a change of the pool other than by a segment's commit.
+    pub(crate) fn pool_changed(&self) {
+        self.pool_changes.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let seats = std::mem::take(self.seats.get_mut());
+        let Some(host) = seats.host else { return };
+        drop(seats.idle);
+        let left = self
+            .connect(Some(Duration::from_secs(5)))
+            .and_then(|connection| hosts::leave(&connection, &host));
+        if let Err(error) = left {
+            tracing::debug!("other hosts will find that this one has ended: {error}");
+        }
+    }
+}
+
+/// A transaction that writes and stays open between calls: an atomic upload. Dropping it undoes it.
+pub(crate) struct OpenTransaction {
+    pool: Arc<Pool>,
+    /// `None` once it has ended.
+    writer: Option<Writer>,
+    is_begun: bool,
+}
+
+impl OpenTransaction {
+    /// Begins an exclusive transaction.
+    pub(crate) fn begin(pool: &Arc<Pool>) -> Result<OpenTransaction> {
+        let mut writer = pool.take_writer()?;
+        writer.seat.batch += 1;
+        let mut open = OpenTransaction {
+            pool: Arc::clone(pool),
+            writer: Some(writer),
+            is_begun: false,
+        };
+        open.run(|transaction| transaction.begin())?;
+        Ok(open)
+    }
+
+    /// Runs a part of the transaction. After an error it has ended.
+    pub(crate) fn run<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let Some(writer) = self.writer.take() else {
+            return Err(StoreError::Engine("the transaction has ended".into()).into());
+        };
+        let transaction = match self.is_begun {
+            false => Transaction::writing(&writer.connection, Mode::Exclusive, writer.seat.clone()),
+            true => Transaction::continued(&writer.connection),
+        };
+        self.is_begun = true;
+        match work(&transaction) {
+            Ok(value) => {
+                self.writer = Some(writer);
+                Ok(value)
+            }
+            Err(error) => self.pool.undo(writer, error),
+        }
+    }
+
+    /// Commits.
+    pub(crate) fn commit(mut self) -> Result<()> {
+        let Some(writer) = self.writer.take() else {
+            return Err(StoreError::Engine("the transaction has ended".into()).into());
+        };
+        let batch = writer.seat.batch;
+        match Transaction::continued(&writer.connection).commit() {
+            Ok(()) => {
+                self.pool.give_back(writer);
+                Ok(())
+            }
+            Err(Error::Lost(why)) => {
+                let seat = writer.seat.clone();
+                drop(writer);
+                match self.pool.look_up(&seat, &why)? == batch {
+                    true => Ok(()),
+                    false => Err(Error::Lost(why)),
+                }
+            }
+            Err(error) => self.pool.undo(writer, error),
+        }
+    }
+}
+
+impl Drop for OpenTransaction {
+    fn drop(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            match Transaction::roll_back_on(&writer.connection) {
+                Ok(()) => self.pool.give_back(writer),
+                Err(_) => self.pool.free_seat(&writer.seat),
+            }
+        }
+    }
+}
