@@ -3,6 +3,7 @@
 use promoflow_store::StoreError;
 
 use crate::connection::{Connection, params};
+use crate::counts;
 use crate::errors::{Error, Result};
 use crate::transaction::Seat;
 
@@ -76,6 +77,10 @@ pub(crate) fn leave(connection: &Connection, host: &str) -> Result<()> {
         ("UPDATE seat SET epoch = epoch + 1 WHERE host = $1", params![host]),
         ("UPDATE share SET host = NULL WHERE host = $1", params![host]),
         ("DELETE FROM lease WHERE host = $1", params![host]),
+        (counts::FOLD[0], params![host]),
+        (counts::FOLD[1], params![host]),
+        (counts::FOLD[2], params![host]),
+        (counts::FOLD[3], params![host]),
         ("COMMIT", params![]),
     ])?;
     Ok(())

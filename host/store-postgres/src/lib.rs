@@ -31,6 +31,7 @@ mod codes;
 mod commit;
 mod connection;
 mod contacts;
+mod counts;
 mod deliveries;
 mod driver;
 mod errors;

@@ -342,10 +342,11 @@ impl OpenTransaction {
         };
         let transaction = match self.is_begun {
             false => Transaction::writing(&writer.connection, Mode::Exclusive, writer.seat.clone()),
-            true => Transaction::continued(&writer.connection),
+            true => Transaction::continued(&writer.connection, writer.seat.clone()),
         };
         self.is_begun = true;
-        match work(&transaction) {
+        let worked = work(&transaction).and_then(|value| transaction.send_last().map(|()| value));
+        match worked {
             Ok(value) => {
                 self.writer = Some(writer);
                 Ok(value)
@@ -360,7 +361,7 @@ impl OpenTransaction {
             return Err(StoreError::Engine("the transaction has ended".into()).into());
         };
         let batch = writer.seat.batch;
-        match Transaction::continued(&writer.connection).commit() {
+        match Transaction::continued(&writer.connection, writer.seat.clone()).commit() {
             Ok(()) => {
                 self.pool.give_back(writer);
                 Ok(())

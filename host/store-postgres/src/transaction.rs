@@ -72,11 +72,19 @@ impl<'c> Transaction<'c> {
         Transaction::new(connection, Opening::Write { mode, seat })
     }
 
-    /// Continues a transaction that writes and was begun before.
-    pub(crate) fn continued(connection: &'c Connection) -> Transaction<'c> {
-        let transaction = Transaction::new(connection, Opening::Read);
+    /// Continues an exclusive transaction that was begun before with this seat.
+    pub(crate) fn continued(connection: &'c Connection, seat: Seat) -> Transaction<'c> {
+        let transaction = Transaction::writing(connection, Mode::Exclusive, seat);
         transaction.is_open.set(true);
         transaction
+    }
+
+    /// Returns the seat with which the transaction writes; `None` if it reads.
+    pub(crate) fn seat(&self) -> Option<&Seat> {
+        match &self.opening {
+            Opening::Read => None,
+            Opening::Write { seat, .. } => Some(seat),
+        }
     }
 
     fn new(connection: &'c Connection, opening: Opening) -> Transaction<'c> {
@@ -157,6 +165,15 @@ impl<'c> Transaction<'c> {
     /// its answer.
     pub(crate) fn at_commit(&self, sql: &'static str, params: Vec<Box<dyn ToSql + Sync>>) {
         self.last.borrow_mut().push((sql, params));
+    }
+
+    /// Sends the statements that were to be sent with the commit.
+    pub(crate) fn send_last(&self) -> Result<()> {
+        for (sql, params) in self.last.take() {
+            let params: Vec<Param<'_>> = params.iter().map(|param| &**param as Param<'_>).collect();
+            self.execute(sql, &params)?;
+        }
+        Ok(())
     }
 
     /// Commits. After [`Error::Lost`], whether it was stored is unknown.

@@ -195,6 +195,19 @@ CREATE TABLE claim (
 -- In the order of `available_code`, so that the claims of a code group append to it.
 CREATE INDEX claim_by_code ON claim (code_group, expires_at, code_id);
 CREATE UNIQUE INDEX claim_by_step ON claim (run, step, visit, ordinal);
+-- Several hosts add claims in any order, so that the latest are found by their time.
+CREATE INDEX claim_by_time ON claim (claimed_at, code_group);
+
+-- How many claims, released or not, the transactions of a seat have added. Only the seat writes its
+-- rows, so no host waits for another, and the sum over all seats is exact at every moment. The rows
+-- of a host that has ended are added up under the host '' and the seat 0.
+CREATE TABLE claim_count (
+    host text COLLATE "C" NOT NULL,
+    seat integer NOT NULL,
+    code_group bigint NOT NULL,
+    claims bigint NOT NULL,
+    PRIMARY KEY (host, seat, code_group)
+) WITH (fillfactor = 50);
 
 -- A claim was released: its code went back to the pool.
 CREATE TABLE claim_release (
@@ -305,9 +318,18 @@ CREATE TABLE run (
     finished_at bigint
 );
 CREATE INDEX run_by_event ON run (event);
-CREATE INDEX run_due ON run (due_at) WHERE due_at IS NOT NULL;
+-- With the id, because very many may be due since the same time.
+CREATE INDEX run_due ON run (due_at, id) WHERE due_at IS NOT NULL;
 -- Most runs complete with their first commit and are never in this index.
-CREATE INDEX run_unfinished ON run (state) WHERE state <> 'completed';
+CREATE INDEX run_unfinished ON run (state, id) WHERE state <> 'completed';
+
+-- How many runs the transactions of a seat have added, like `claim_count`.
+CREATE TABLE run_count (
+    host text COLLATE "C" NOT NULL,
+    seat integer NOT NULL,
+    runs bigint NOT NULL,
+    PRIMARY KEY (host, seat)
+) WITH (fillfactor = 20);
 
 -- A run of a workflow that has a start or stop rule, by event key.
 -- `stop_event`: the type of the event that stops the run.
@@ -413,7 +435,7 @@ CREATE TABLE delivery (
 );
 CREATE UNIQUE INDEX delivery_by_step ON delivery (run, step, visit, ordinal);
 -- By channel, so that a look-up does not pass deliveries of other channels.
-CREATE INDEX delivery_due ON delivery (channel, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX delivery_due ON delivery (channel, due_at, id) WHERE due_at IS NOT NULL;
 
 -- An alternative of a delivery that has more than one, including the first.
 CREATE TABLE delivery_alternative (
