@@ -141,7 +141,7 @@ pub mod run {
     pub use promoflow_engine::run::{Receipt, SubmitError, TestRunReport, TestRunWait};
 }
 
-/// Stored runs, codes and deliveries; the trait of a store, and the store in SQLite.
+/// Stored runs, codes and deliveries; the trait of a store, and the stores in SQLite and PostgreSQL.
 pub mod store {
     pub use promoflow_store::{
         Action, ActionResult, Alternative, Applied, AttemptRow, ClaimMark, CodeGroupCount, CodeRow,
@@ -150,5 +150,7 @@ pub mod store {
         RetryState, RunId, RunRow, RunState, StepRecord, Store, StoreError, StoredResponse,
         StoredWorkflow, UploadId, UploadRow, UploadState, UsedBy, WorkflowState, WorkflowVersionId,
     };
+    #[cfg(feature = "postgres")]
+    pub use promoflow_store_postgres::PostgresStore;
     pub use promoflow_store_sqlite::{Restored, SqliteStore};
 }

@@ -18,7 +18,9 @@ use promoflow_engine::outbox::Unsubscriber;
 use promoflow_model::alert::Rules;
 use promoflow_model::clock::{Clock, SystemClock};
 use promoflow_model::database::{Database, Engine};
-use promoflow_store::{Store, StoreError};
+use promoflow_store::Store;
+#[cfg(feature = "postgres")]
+use promoflow_store_postgres::PostgresStore;
 use promoflow_store_sqlite::SqliteStore;
 
 /// Collects the parts of an installation. Created by [`Promoflow::builder`].
@@ -290,8 +292,19 @@ fn open_store(database: &Database, create: bool) -> Result<(Arc<dyn Store>, Data
             let database = Database::from(store.path());
             Ok((Arc::new(store), database))
         }
-        Engine::Postgres(_) => Err(StoreError::Open(
-            "this build of promoflow has no engine for PostgreSQL; name a SQLite file".to_owned(),
+        #[cfg(feature = "postgres")]
+        Engine::Postgres(address) => {
+            let store = match create {
+                true => PostgresStore::open(address)?,
+                false => PostgresStore::open_existing(address)?,
+            };
+            Ok((Arc::new(store), database.clone()))
+        }
+        #[cfg(not(feature = "postgres"))]
+        Engine::Postgres(_) => Err(promoflow_store::StoreError::Open(
+            "this build of promoflow has no engine for PostgreSQL; name a SQLite file, or add the \
+             feature `postgres`"
+                .to_owned(),
         )
         .into()),
     }

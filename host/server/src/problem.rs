@@ -271,6 +271,10 @@ impl From<StoreError> for Problem {
                 tracing::error!("{error}");
                 Problem::unavailable("the server's disk is full; retry once space is available")
             }
+            StoreError::Unreachable(_) => {
+                tracing::error!("{error}");
+                Problem::unavailable("the database cannot be reached; retry later")
+            }
             StoreError::Unknown(_) => {
                 tracing::error!("{error}");
                 Problem::unavailable(
@@ -322,7 +326,13 @@ mod tests {
     fn marks_retryable_errors_and_hides_internal_causes() {
         let of = |error: StoreError| Problem::from(error).into_response();
         let unknown = StoreError::Unknown("connection closed".into());
-        for error in [StoreError::Full, StoreError::Busy { seconds: 120 }, unknown] {
+        let unreachable = StoreError::Unreachable("connection refused".into());
+        for error in [
+            StoreError::Full,
+            StoreError::Busy { seconds: 120 },
+            unknown,
+            unreachable,
+        ] {
             let response = of(error);
             assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
             assert!(response.headers().contains_key(header::RETRY_AFTER));

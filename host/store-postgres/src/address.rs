@@ -49,7 +49,9 @@ impl Address {
             .parse()
             .map_err(|error| invalid(&describe(&error)))?;
         if config.get_dbname().is_none() {
-            return Err(invalid("it names no database; write postgres://USER@HOST/DATABASE"));
+            return Err(invalid(
+                "it names no database; write postgres://USER@HOST/DATABASE",
+            ));
         }
         config
             .application_name("promoflow")
@@ -172,7 +174,9 @@ impl TlsOptions {
             });
         }
         match servers.is_empty() {
-            true => Err(invalid("it names no host; write postgres://USER@HOST/DATABASE")),
+            true => Err(invalid(
+                "it names no host; write postgres://USER@HOST/DATABASE",
+            )),
             false => Ok(servers),
         }
     }
@@ -242,7 +246,9 @@ fn decode(pair: &str) -> Result<String, StoreError> {
     let query = Url::parse(&format!("postgres://host/?value={value}"))
         .map_err(|error| invalid(&error.to_string()))?;
     let decoded = query.query_pairs().next();
-    Ok(decoded.map(|(_, value)| value.into_owned()).unwrap_or_default())
+    Ok(decoded
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default())
 }
 
 /// Returns true for names of this machine.

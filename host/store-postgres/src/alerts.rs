@@ -1,14 +1,19 @@
 //! Not written yet.
-#![allow(unused_imports, unused_variables, clippy::unimplemented, reason = "not written yet")]
+#![allow(
+    unused_imports,
+    unused_variables,
+    clippy::unimplemented,
+    reason = "not written yet"
+)]
 
+use crate::PostgresStore;
+use crate::errors::StoreResult as Result;
 use promoflow_model::alert::Alert;
 use promoflow_model::clock::Timestamp;
 use promoflow_store::{
     DeliveryState, NewNotification, Notification, NotificationId, NotificationOutcome,
     ThrottledParty,
 };
-use crate::PostgresStore;
-use crate::errors::StoreResult as Result;
 
 impl promoflow_store::AlertStore for PostgresStore {
     fn alerts(&self) -> Result<Vec<Alert>> {

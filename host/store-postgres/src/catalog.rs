@@ -1,7 +1,13 @@
 //! Not written yet.
-#![allow(unused_imports, unused_variables, clippy::unimplemented, reason = "not written yet")]
+#![allow(
+    unused_imports,
+    unused_variables,
+    clippy::unimplemented,
+    reason = "not written yet"
+)]
 
-use std::collections::HashMap;
+use crate::PostgresStore;
+use crate::errors::StoreResult as Result;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::message::Message;
 use promoflow_model::workflow::Workflow;
@@ -9,8 +15,7 @@ use promoflow_store::{
     Applied, ConfigVersion, NewNotification, StoredBlock, StoredWorkflow, WorkflowState,
     WorkflowVersionId,
 };
-use crate::PostgresStore;
-use crate::errors::StoreResult as Result;
+use std::collections::HashMap;
 
 impl promoflow_store::ConfigurationStore for PostgresStore {
     fn config(&self) -> Result<ConfigVersion> {

@@ -1,14 +1,18 @@
 //! Not written yet.
-#![allow(unused_imports, unused_variables, clippy::unimplemented, reason = "not written yet")]
+#![allow(
+    unused_imports,
+    unused_variables,
+    clippy::unimplemented,
+    reason = "not written yet"
+)]
 
+use crate::PostgresStore;
+use crate::errors::StoreResult as Result;
 use promoflow_model::clock::{Clock, Timestamp};
 use promoflow_model::pool::{CodeGroup, Filter};
 use promoflow_store::{
-    AvailableCode, CodeRow, DeliveryId, PoolCount, Position, RetireResult, ReusableClaim,
-    RunId,
+    AvailableCode, CodeRow, DeliveryId, PoolCount, Position, RetireResult, ReusableClaim, RunId,
 };
-use crate::PostgresStore;
-use crate::errors::StoreResult as Result;
 
 impl promoflow_store::PoolStore for PostgresStore {
     fn available_codes(

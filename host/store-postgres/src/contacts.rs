@@ -1,13 +1,18 @@
 //! Not written yet.
-#![allow(unused_imports, unused_variables, clippy::unimplemented, reason = "not written yet")]
+#![allow(
+    unused_imports,
+    unused_variables,
+    clippy::unimplemented,
+    reason = "not written yet"
+)]
 
-use std::sync::Arc;
+use crate::PostgresStore;
+use crate::errors::StoreResult as Result;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::contact::{Contact, ContactKey, NewContact};
 use promoflow_model::message::ChannelKind;
-use promoflow_store::{DeliveryId};
-use crate::PostgresStore;
-use crate::errors::StoreResult as Result;
+use promoflow_store::DeliveryId;
+use std::sync::Arc;
 
 impl promoflow_store::Directory for PostgresStore {
     fn contact_of(&self, key: &str, stated: &NewContact) -> Result<Option<Contact>> {

@@ -1,15 +1,20 @@
 //! Not written yet.
-#![allow(unused_imports, unused_variables, clippy::unimplemented, reason = "not written yet")]
+#![allow(
+    unused_imports,
+    unused_variables,
+    clippy::unimplemented,
+    reason = "not written yet"
+)]
 
-use std::collections::HashSet;
+use crate::PostgresStore;
+use crate::errors::StoreResult as Result;
 use promoflow_model::clock::{Clock, Timestamp};
 use promoflow_model::message::ChannelKind;
 use promoflow_store::{
     Action, ActionResult, DeliveryHistory, DeliveryId, DeliveryRow, DeliveryState, DuePage,
     ThrottledParty,
 };
-use crate::PostgresStore;
-use crate::errors::StoreResult as Result;
+use std::collections::HashSet;
 
 impl promoflow_store::DeliveryStore for PostgresStore {
     fn due_deliveries(

@@ -92,7 +92,8 @@ pub(crate) fn describe(error: &dyn std::error::Error) -> String {
 /// Returns true if a value could not be converted, on the way in or out.
 fn is_conversion(error: &tokio_postgres::Error) -> bool {
     let text = error.to_string();
-    text.starts_with("error deserializing column") || text.starts_with("error serializing parameter")
+    text.starts_with("error deserializing column")
+        || text.starts_with("error serializing parameter")
 }
 
 /// Returns the error for a row or a value that cannot be read.

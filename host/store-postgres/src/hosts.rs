@@ -74,8 +74,14 @@ pub(crate) fn leave(connection: &Connection, host: &str) -> Result<()> {
              WHERE id = $1 AND ended_at IS NULL",
             params![host],
         ),
-        ("UPDATE seat SET epoch = epoch + 1 WHERE host = $1", params![host]),
-        ("UPDATE share SET host = NULL WHERE host = $1", params![host]),
+        (
+            "UPDATE seat SET epoch = epoch + 1 WHERE host = $1",
+            params![host],
+        ),
+        (
+            "UPDATE share SET host = NULL WHERE host = $1",
+            params![host],
+        ),
         ("DELETE FROM lease WHERE host = $1", params![host]),
         (counts::FOLD[0], params![host]),
         (counts::FOLD[1], params![host]),
@@ -93,4 +99,3 @@ pub(crate) fn random_name() -> Result<String> {
         .map_err(|error| StoreError::Open(format!("the machine has no random numbers: {error}")))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
-

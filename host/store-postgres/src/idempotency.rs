@@ -1,10 +1,15 @@
 //! Not written yet.
-#![allow(unused_imports, unused_variables, clippy::unimplemented, reason = "not written yet")]
+#![allow(
+    unused_imports,
+    unused_variables,
+    clippy::unimplemented,
+    reason = "not written yet"
+)]
 
-use promoflow_model::clock::Timestamp;
-use promoflow_store::{Reservation, StoredResponse};
 use crate::PostgresStore;
 use crate::errors::StoreResult as Result;
+use promoflow_model::clock::Timestamp;
+use promoflow_store::{Reservation, StoredResponse};
 
 impl promoflow_store::IdempotencyStore for PostgresStore {
     fn reserve_response(

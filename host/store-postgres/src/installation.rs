@@ -1,14 +1,19 @@
 //! Not written yet.
-#![allow(unused_imports, unused_variables, clippy::unimplemented, reason = "not written yet")]
+#![allow(
+    unused_imports,
+    unused_variables,
+    clippy::unimplemented,
+    reason = "not written yet"
+)]
 
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use crate::PostgresStore;
+use crate::errors::StoreResult as Result;
 use promoflow_model::clock::Clock;
 use promoflow_model::pool::Calendar;
 use promoflow_store::{Changes, PromiseReport};
-use crate::PostgresStore;
-use crate::errors::StoreResult as Result;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 impl promoflow_store::InstallationStore for PostgresStore {
     fn check_schema(&self) -> Result<()> {

@@ -51,7 +51,11 @@ impl KeyStore for PostgresStore {
                 &[],
             )?;
             let keys = rows.iter().map(|row| skip_damaged(read(row)));
-            Ok(keys.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+            Ok(keys
+                .collect::<Result<Vec<_>>>()?
+                .into_iter()
+                .flatten()
+                .collect())
         })?)
     }
 

@@ -1,10 +1,15 @@
 //! Not written yet.
-#![allow(unused_imports, unused_variables, clippy::unimplemented, reason = "not written yet")]
+#![allow(
+    unused_imports,
+    unused_variables,
+    clippy::unimplemented,
+    reason = "not written yet"
+)]
 
-use promoflow_model::pool::CodeGroup;
-use promoflow_store::{Leased, Position};
 use crate::PostgresStore;
 use crate::errors::StoreResult as Result;
+use promoflow_model::pool::CodeGroup;
+use promoflow_store::{Leased, Position};
 
 impl promoflow_store::LeaseStore for PostgresStore {
     fn lease(

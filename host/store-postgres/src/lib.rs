@@ -46,10 +46,10 @@ mod runs;
 mod sequences;
 mod settings;
 mod statistics;
-mod transaction;
-mod uploads;
 #[cfg(test)]
 mod tests;
+mod transaction;
+mod uploads;
 
 use std::sync::Arc;
 

@@ -145,8 +145,8 @@ impl Pool {
         let batch = writer.seat.batch;
         let transaction = Transaction::writing(&writer.connection, mode, writer.seat.clone());
         let worked = catch_unwind(AssertUnwindSafe(|| work(&transaction)));
-        let worked = worked
-            .unwrap_or_else(|_| Err(StoreError::Engine("a write panicked".into()).into()));
+        let worked =
+            worked.unwrap_or_else(|_| Err(StoreError::Engine("a write panicked".into()).into()));
         match worked {
             Ok(value) => match transaction.commit() {
                 Ok(()) => {
@@ -173,12 +173,10 @@ impl Pool {
         tracing::warn!("the answer to a commit was lost and is looked up: {why}");
         let began = Instant::now();
         loop {
-            let found = self
-                .connect(Some(WRITE_TIMEOUT))
-                .and_then(|connection| {
-                    let found = hosts::take_over(&connection, &seat.host, seat.number)?;
-                    Ok((connection, found))
-                });
+            let found = self.connect(Some(WRITE_TIMEOUT)).and_then(|connection| {
+                let found = hosts::take_over(&connection, &seat.host, seat.number)?;
+                Ok((connection, found))
+            });
             match found {
                 Ok((connection, found)) => {
                     let batch = found.batch;
@@ -333,10 +331,7 @@ impl OpenTransaction {
     }
 
     /// Runs a part of the transaction. After an error it has ended.
-    pub(crate) fn run<T>(
-        &mut self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T>,
-    ) -> Result<T> {
+    pub(crate) fn run<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
         let Some(writer) = self.writer.take() else {
             return Err(StoreError::Engine("the transaction has ended".into()).into());
         };

@@ -1,16 +1,21 @@
 //! Not written yet.
-#![allow(unused_imports, unused_variables, clippy::unimplemented, reason = "not written yet")]
+#![allow(
+    unused_imports,
+    unused_variables,
+    clippy::unimplemented,
+    reason = "not written yet"
+)]
 
-use std::collections::{BTreeSet, HashSet};
+use crate::PostgresStore;
+use crate::errors::StoreResult as Result;
 use promoflow_model::clock::{Clock, Timestamp};
 use promoflow_model::event::Event;
 use promoflow_model::trace_context::TraceParent;
 use promoflow_store::{
-    Action, ActionResult, DueRuns, EventRowId, RunId, RunRow, RunState, StartRule,
-    StepRecord, WorkflowVersionId,
+    Action, ActionResult, DueRuns, EventRowId, RunId, RunRow, RunState, StartRule, StepRecord,
+    WorkflowVersionId,
 };
-use crate::PostgresStore;
-use crate::errors::StoreResult as Result;
+use std::collections::{BTreeSet, HashSet};
 
 impl promoflow_store::RunStore for PostgresStore {
     fn due_runs(

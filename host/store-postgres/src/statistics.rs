@@ -1,11 +1,16 @@
 //! Not written yet.
-#![allow(unused_imports, unused_variables, clippy::unimplemented, reason = "not written yet")]
+#![allow(
+    unused_imports,
+    unused_variables,
+    clippy::unimplemented,
+    reason = "not written yet"
+)]
 
+use crate::PostgresStore;
+use crate::errors::StoreResult as Result;
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::CodeGroup;
 use promoflow_store::{ClaimCount, ClaimCountSince, ClaimMark, PoolStatistics, RunStatistics};
-use crate::PostgresStore;
-use crate::errors::StoreResult as Result;
 
 impl promoflow_store::StatisticsStore for PostgresStore {
     fn pool_statistics(&self, now: Timestamp, soon: Timestamp) -> Result<PoolStatistics> {

@@ -1,11 +1,16 @@
 //! Not written yet.
-#![allow(unused_imports, unused_variables, clippy::unimplemented, reason = "not written yet")]
+#![allow(
+    unused_imports,
+    unused_variables,
+    clippy::unimplemented,
+    reason = "not written yet"
+)]
 
+use crate::PostgresStore;
+use crate::errors::StoreResult as Result;
 use promoflow_model::clock::{Clock, Timestamp};
 use promoflow_model::pool::{NewCode, RowError};
 use promoflow_store::{RowOutcome, UploadEnd, UploadHead, UploadId, UploadRow, UploadSummary};
-use crate::PostgresStore;
-use crate::errors::StoreResult as Result;
 
 impl promoflow_store::UploadStore for PostgresStore {
     fn begin_upload<'s>(
@@ -15,7 +20,10 @@ impl promoflow_store::UploadStore for PostgresStore {
     ) -> Result<Box<dyn promoflow_store::UploadSession + 's>> {
         unimplemented!()
     }
-    fn begin_dry_run<'s>(&'s self, clock: &'s dyn Clock) -> Result<Box<dyn promoflow_store::UploadSession + 's>> {
+    fn begin_dry_run<'s>(
+        &'s self,
+        clock: &'s dyn Clock,
+    ) -> Result<Box<dyn promoflow_store::UploadSession + 's>> {
         unimplemented!()
     }
     fn finish_uploads(&self, clock: &dyn Clock) -> Result<()> {

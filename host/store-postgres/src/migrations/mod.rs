@@ -105,7 +105,11 @@ fn migrate(connection: &Connection, create: bool) -> Result<()> {
 /// Returns the schema version of a database; `None` if it has no table of ours.
 fn version(connection: &Connection) -> Result<Option<i32>> {
     let table = connection.query("SELECT to_regclass('setting') IS NOT NULL", &[])?;
-    let is_there = table.rows.first().map(|row| row.get::<bool>(0)).transpose()?;
+    let is_there = table
+        .rows
+        .first()
+        .map(|row| row.get::<bool>(0))
+        .transpose()?;
     if is_there != Some(true) {
         return Ok(None);
     }
