@@ -59,6 +59,7 @@ use address::Address;
 use clock::DatabaseClock;
 use code_groups::CodeGroupIds;
 use errors::{Result, StoreResult};
+use hosts::Shares;
 use pool::Pool;
 use transaction::{Mode, Transaction};
 
@@ -66,6 +67,8 @@ use transaction::{Mode, Transaction};
 pub struct PostgresStore {
     pool: Arc<Pool>,
     clock: Arc<DatabaseClock>,
+    /// The shares of the work that are this process's.
+    shares: Arc<Shares>,
     code_groups: Mutex<CodeGroupIds>,
 }
 
@@ -89,6 +92,7 @@ impl PostgresStore {
         Ok(PostgresStore {
             pool,
             clock,
+            shares: Arc::default(),
             code_groups: Mutex::default(),
         })
     }

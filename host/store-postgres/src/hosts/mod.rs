@@ -1,11 +1,18 @@
 //! The hosts of a database: the processes that write to it, and their seats.
 
+mod shares;
+
+use promoflow_model::message::ChannelKind;
 use promoflow_store::StoreError;
 
+use crate::PostgresStore;
 use crate::connection::{Connection, params};
 use crate::counts;
 use crate::errors::{Error, Result};
-use crate::transaction::Seat;
+use crate::transaction::{Seat, Transaction};
+use shares::Work;
+
+pub(crate) use shares::{RUN_SHARES, Shares};
 
 /// How many transactions of one host may write at a time.
 pub(crate) const SEATS: i32 = 6;
@@ -90,6 +97,49 @@ pub(crate) fn leave(connection: &Connection, host: &str) -> Result<()> {
         ("COMMIT", params![]),
     ])?;
     Ok(())
+}
+
+/// Returns true if the host with this name has ended, so that what it began belongs to nobody.
+pub(crate) fn has_ended(transaction: &Transaction<'_>, host: &str) -> Result<bool> {
+    let runs = transaction.exists(
+        "SELECT 1 FROM host WHERE id = $1 AND ended_at IS NULL",
+        params![host],
+    )?;
+    Ok(!runs)
+}
+
+impl PostgresStore {
+    /// Returns the remainders modulo [`RUN_SHARES`] of the ids of the runs that this process may
+    /// continue; `None` if it may continue any. Takes free shares first.
+    pub(crate) fn runs_to_continue(&self) -> Result<Option<Vec<i32>>> {
+        self.ask_for(&[Work::Runs])?;
+        Ok(self.shares.runs())
+    }
+
+    /// Returns those of the channels over which this process may start attempts. Takes free shares
+    /// first.
+    pub(crate) fn channels_to_deliver(&self, kinds: &[ChannelKind]) -> Result<Vec<ChannelKind>> {
+        let work: Vec<Work> = kinds.iter().map(|kind| Work::Channel(*kind)).collect();
+        self.ask_for(&work)?;
+        let mut kinds = kinds.to_vec();
+        kinds.retain(|kind| self.shares.owns_channel(*kind));
+        Ok(kinds)
+    }
+
+    /// Returns true if this process may send notifications of alerts. Takes the share first if it is
+    /// free.
+    pub(crate) fn sends_notifications(&self) -> Result<bool> {
+        self.ask_for(&[Work::Alerts])?;
+        Ok(self.shares.owns_alerts())
+    }
+
+    /// Records that this process asks for work, and takes free shares of it if it did not before.
+    fn ask_for(&self, work: &[Work]) -> Result<()> {
+        if self.shares.ask(work) {
+            // Written with the beat.
+        }
+        Ok(())
+    }
 }
 
 /// Returns a name that nothing else has.
