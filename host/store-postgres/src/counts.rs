@@ -80,7 +80,9 @@ pub(crate) fn claims(transaction: &Transaction<'_>) -> Result<BTreeMap<i64, i64>
         "SELECT code_group, sum(claims)::bigint FROM claim_count GROUP BY code_group",
         &[],
     )?;
-    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+    rows.iter()
+        .map(|row| Ok((row.get(0)?, row.get(1)?)))
+        .collect()
 }
 
 /// Returns the number of runs so far.

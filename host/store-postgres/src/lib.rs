@@ -22,11 +22,16 @@
 //! facade `promoflow` instead.
 #![forbid(unsafe_code)]
 
+mod actions;
 mod address;
 mod alerts;
+mod alternatives;
+mod attempts;
+mod available_codes;
 mod catalog;
 mod clock;
 mod code_groups;
+mod code_usage;
 mod codes;
 mod commit;
 mod connection;
@@ -34,6 +39,7 @@ mod contacts;
 mod counts;
 mod deliveries;
 mod driver;
+mod due_runs;
 mod errors;
 mod hosts;
 mod idempotency;
@@ -42,14 +48,21 @@ mod keys;
 mod leases;
 mod migrations;
 mod pool;
+mod release;
+mod retry_states;
+mod reuse;
 mod runs;
 mod sequences;
 mod settings;
+mod start_rules;
 mod statistics;
 #[cfg(test)]
 mod tests;
+mod throttles;
+mod traces;
 mod transaction;
 mod uploads;
+mod waiting_runs;
 
 use std::sync::Arc;
 
