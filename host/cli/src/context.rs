@@ -20,12 +20,13 @@ const DEFAULT_CONFIG: &str = "promoflow.toml";
 #[derive(Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(super) struct Globals {
-    /// The database, a SQLite file. Commands that write create it if it does not exist. Default:
-    /// the database that the configuration names, or promoflow.db in the current folder.
+    /// The database: a SQLite file, which commands that write create if it does not exist, or a
+    /// PostgreSQL database, `postgres://USER@HOST/DATABASE`. Default: the database that the
+    /// configuration names, or promoflow.db in the current folder.
     #[arg(
         long,
         global = true,
-        value_name = "PATH",
+        value_name = "DATABASE",
         env = "PROMOFLOW_DB",
         hide_env_values = true
     )]

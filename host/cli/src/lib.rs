@@ -45,6 +45,7 @@ mod key;
 mod licenses;
 mod log;
 mod message;
+mod migrate;
 mod outbox;
 mod output;
 mod restore;
@@ -118,6 +119,7 @@ enum Command {
     Audit(audit::Audit),
     Backup(backup::Backup),
     Restore(restore::Restore),
+    Migrate(migrate::Migrate),
     Licenses(licenses::Licenses),
 }
 
@@ -193,6 +195,7 @@ fn dispatch(command: Command, context: &CliContext, out: &mut Out) -> CommandRes
         Command::Audit(audit) => audit.run(context, out),
         Command::Backup(backup) => backup.run(context, out),
         Command::Restore(restore) => restore.run(context, out),
+        Command::Migrate(migrate) => migrate.run(out),
         Command::Licenses(licenses) => licenses.run(out),
     }
 }

@@ -35,6 +35,7 @@ mod forecast;
 mod handle;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod migrate;
 mod sender;
 mod warnings;
 
@@ -51,6 +52,7 @@ pub use builder::{Builder, default_maildir};
 pub use error::{Error, Result};
 pub use forecast::{EXPIRING_DAYS, GroupForecast};
 pub use handle::EngineHandle;
+pub use migrate::Migrated;
 pub use sender::{EventSender, Submission};
 
 use promoflow_block_host::{BlockLibrary, SandboxPool};

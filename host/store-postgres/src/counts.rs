@@ -28,6 +28,21 @@ pub(crate) const FOLD: [&str; 4] = [
     "DELETE FROM run_count WHERE host = $1",
 ];
 
+/// Counts the stored rows again, after they were added in another way.
+pub(crate) fn recount(transaction: &Transaction<'_>) -> Result<()> {
+    transaction.execute(
+        "INSERT INTO claim_count (host, seat, code_group, claims)
+         SELECT '', 0, code_group, count(*) FROM claim GROUP BY code_group",
+        &[],
+    )?;
+    transaction.execute(
+        "INSERT INTO run_count (host, seat, runs) SELECT '', 0, count(*) FROM run
+         HAVING count(*) > 0",
+        &[],
+    )?;
+    Ok(())
+}
+
 /// Counts runs that a transaction adds. Sent with its commit.
 pub(crate) fn add_runs(transaction: &Transaction<'_>, runs: usize) -> Result<()> {
     if runs == 0 {

@@ -24,6 +24,7 @@
 
 mod actions;
 mod address;
+mod audit;
 mod alerts;
 mod alternatives;
 mod attempts;
@@ -61,6 +62,7 @@ mod tests;
 mod throttles;
 mod traces;
 mod transaction;
+pub mod transfer;
 mod uploads;
 mod waiting_runs;
 

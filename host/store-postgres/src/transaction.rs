@@ -8,7 +8,7 @@ use promoflow_store::StoreError;
 
 use crate::connection::{Answer, Connection, Param, Query, Row, params};
 use crate::errors::{Error, Result, damaged};
-use crate::migrations::SCHEMA_VERSION;
+use crate::migrations::{self, SCHEMA_VERSION};
 
 /// How a transaction that writes gets along with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,14 @@ impl<'c> Transaction<'c> {
     /// Continues an exclusive transaction that was begun before with this seat.
     pub(crate) fn continued(connection: &'c Connection, seat: Seat) -> Transaction<'c> {
         let transaction = Transaction::writing(connection, Mode::Exclusive, seat);
+        transaction.is_open.set(true);
+        transaction
+    }
+
+    /// Continues the transaction of a connection that nobody shares: in a database that is new, or
+    /// that nobody may write.
+    pub(crate) fn alone(connection: &'c Connection) -> Transaction<'c> {
+        let transaction = Transaction::reading(connection);
         transaction.is_open.set(true);
         transaction
     }
@@ -229,6 +237,7 @@ pub(crate) fn check_version(text: &str) -> Result<()> {
     let found = text
         .parse()
         .map_err(|error| damaged("the setting `schema-version`", error))?;
+    migrations::check_moved(found, || Ok("another database".to_owned()))?;
     match found == SCHEMA_VERSION {
         true => Ok(()),
         false => Err(StoreError::Outdated {

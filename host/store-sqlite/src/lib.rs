@@ -72,6 +72,7 @@ mod statistics;
 mod tests;
 mod throttles;
 mod traces;
+pub mod transfer;
 mod upload;
 mod upload_history;
 mod waiting_runs;

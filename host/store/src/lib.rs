@@ -24,6 +24,7 @@ mod error;
 mod model;
 pub mod rules;
 mod traits;
+pub mod transfer;
 
 pub use error::{Result, StoreError};
 pub use model::*;

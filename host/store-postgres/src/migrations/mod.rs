@@ -6,7 +6,7 @@
 
 use promoflow_store::StoreError;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, params};
 use crate::errors::{Error, Result, damaged};
 
 /// The migrations, each from one schema version to the next.
@@ -19,6 +19,44 @@ const MIGRATIONS: &[&str] = &[include_str!("01-initial.sql")];
     reason = "a handful"
 )]
 pub(crate) const SCHEMA_VERSION: i32 = MIGRATIONS.len() as i32;
+
+/// The schema version of a database whose installation has moved to another one. No release knows it.
+const MOVED: i32 = -1;
+
+/// Creates the tables in an empty database, in the transaction of a connection.
+pub(crate) fn create(connection: &Connection) -> Result<()> {
+    match version(connection)? {
+        None => migrate(connection, true),
+        Some(_) => Err(StoreError::Open(
+            "the database already contains an installation; create another one".into(),
+        )
+        .into()),
+    }
+}
+
+/// Commits the transaction of a connection, and closes the database for good: its installation has
+/// moved to `to`.
+pub(crate) fn close(connection: &Connection, to: &str) -> Result<()> {
+    connection.query(
+        "INSERT INTO setting (name, value) VALUES ('moved-to', $1)",
+        params![to],
+    )?;
+    connection.run_script(&format!(
+        "UPDATE setting SET value = '{MOVED}' WHERE name = 'schema-version'; COMMIT"
+    ))
+}
+
+/// Returns the error for a database whose installation has moved, if this is its version.
+pub(crate) fn check_moved(version: i32, moved_to: impl FnOnce() -> Result<String>) -> Result<()> {
+    if version != MOVED {
+        return Ok(());
+    }
+    let to = moved_to()?;
+    Err(StoreError::Open(format!(
+        "the installation has moved to {to}; name that database with --db or PROMOFLOW_DB"
+    ))
+    .into())
+}
 
 /// Creates the tables in an empty database, if asked to, and migrates an older one. Rejects
 /// databases of other programs and of later releases.
@@ -50,7 +88,17 @@ pub(crate) fn prepare(connection: &Connection, create: bool) -> Result<()> {
 
 fn migrate(connection: &Connection, create: bool) -> Result<()> {
     let known = match version(connection)? {
-        Some(version) => version,
+        Some(version) => {
+            check_moved(version, || {
+                let answer = connection.query(
+                    "SELECT value FROM setting WHERE name = 'moved-to'",
+                    &[],
+                )?;
+                let row = answer.rows.into_iter().next();
+                row.map_or(Ok(String::new()), |row| row.get(0))
+            })?;
+            version
+        }
         None => {
             let tables = connection.query(
                 "SELECT 1 FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p')

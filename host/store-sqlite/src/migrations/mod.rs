@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{ExecutorLock, Path, Result, StoreError};
+use super::settings::setting;
+use super::{Error, ExecutorLock, Path, Result, StoreError};
 use promoflow_document::quoted;
 
 /// Identifies Promoflow's files among SQLite files: `Prom` in ASCII.
@@ -19,6 +20,9 @@ const APPLICATION_ID: i32 = 0x5072_6f6d;
 pub(super) const SCHEMA: Schema = Schema {
     migrations: &[include_str!("01-initial.sql")],
 };
+
+/// The schema version of a database whose installation has moved to another one. No release knows it.
+const MOVED: i32 = -1;
 
 /// The maximum wait for another process that is migrating the database.
 const MAX_LOCK_WAIT: Duration = Duration::from_secs(2);
@@ -55,6 +59,7 @@ impl Schema {
         // First without a transaction, so that an up-to-date file opens while another process
         // writes to it.
         let _nobody_executes = match read_header(connection)? {
+            (APPLICATION_ID, MOVED) => return Err(moved(connection)),
             (APPLICATION_ID, version) if version == self.version() => return Ok(()),
             (APPLICATION_ID, version) if (1..self.version()).contains(&version) => {
                 self.lock_for_migration(connection, path, lock)?
@@ -144,6 +149,9 @@ impl Schema {
             .prepare_cached("PRAGMA user_version")?
             .query_row([], |row| row.get(0))?;
         let known = self.version();
+        if found == MOVED {
+            return Err(moved(connection));
+        }
         match found == known {
             true => Ok(()),
             false => Err(StoreError::Outdated { found, known }.into()),
@@ -173,6 +181,28 @@ impl Schema {
         };
         let (what, name) = (quoted(&differs.what), quoted(&differs.name));
         Ok(Some(format!("{kind} {what} {name}")))
+    }
+}
+
+/// Commits the transaction of a connection, and closes the database for good: its installation has
+/// moved to `to`.
+pub(super) fn close(connection: &Connection, to: &str) -> Result<()> {
+    connection.execute(
+        "INSERT INTO setting (name, value) VALUES ('moved-to', ?1)",
+        [to],
+    )?;
+    connection.pragma_update(None, "user_version", MOVED)?;
+    Ok(connection.execute_batch("COMMIT")?)
+}
+
+/// Returns the error for a database whose installation has moved.
+fn moved(connection: &Connection) -> Error {
+    match setting(connection, "moved-to") {
+        Ok(to) => StoreError::Open(format!(
+            "the installation has moved to {to}; name that database with --db or PROMOFLOW_DB"
+        ))
+        .into(),
+        Err(error) => error,
     }
 }
 
