@@ -29,31 +29,16 @@ pub(crate) fn put(
     Ok(())
 }
 
-/// Returns the retry states of a run's current segment.
-pub(crate) fn of(transaction: &Transaction<'_>, run: RunId) -> Result<Vec<RetryState>> {
-    let rows = transaction.rows(
-        "SELECT step, kind, attempts FROM retry_state WHERE run = $1 ORDER BY step, kind",
-        params![run.0],
-    )?;
-    rows.iter().map(|row| read(run, row)).collect()
-}
+/// Returns the retry states of the current segments of these runs.
+pub(crate) const OF_RUNS: &str = "SELECT run, step, kind, attempts FROM retry_state WHERE run = ANY($1) ORDER BY run, step, kind";
 
-/// Returns the latest retry state of a run.
-pub(crate) fn last(transaction: &Transaction<'_>, run: RunId) -> Result<Option<RetryState>> {
-    let row = transaction.row(
-        "SELECT step, kind, attempts FROM retry_state WHERE run = $1
-         ORDER BY failed_at DESC LIMIT 1",
-        params![run.0],
-    )?;
-    row.map(|row| read(run, &row)).transpose()
-}
-
-fn read(run: RunId, row: &Row) -> Result<RetryState> {
-    let kind: String = row.get(1)?;
+/// Reads a retry state, its step from this column and the others from the next ones.
+pub(crate) fn read(run: RunId, row: &Row, column: usize) -> Result<RetryState> {
+    let kind: String = row.get(column + 1)?;
     Ok(RetryState {
-        step: row.get(0)?,
+        step: row.get(column)?,
         kind: read_name(|| format!("the kind of a failure of run {run}"), &kind)?,
-        attempts: row.count(2)?,
+        attempts: row.count(column + 2)?,
     })
 }
 

@@ -141,45 +141,41 @@ pub(crate) fn delete_wait(transaction: &Transaction<'_>, run: RunId) -> Result<(
     Ok(())
 }
 
-/// Returns what ended the wait of a due run; `None` if it did not wait.
-pub(crate) fn wait_outcome(
-    transaction: &Transaction<'_>,
-    run: RunId,
-) -> Result<Option<WaitOutcome>> {
-    let row = transaction.row(
-        "SELECT run_wait.ordinal, run_wait.is_served, run_wait.reply,
-                claim.code, claim.expires_at, claim.code_id, code_group.type, code_group.discount
-         FROM run_wait LEFT JOIN claim ON claim.id = run_wait.claim
-             LEFT JOIN code_group ON code_group.id = run_wait.code_group
-         WHERE run_wait.run = $1",
-        params![run.0],
-    )?;
-    let Some(row) = row else { return Ok(None) };
-    let reason = match (row.flag(1)?, row.get::<Option<String>>(2)?) {
+/// Returns the waits of these runs.
+pub(crate) const OF_RUNS: &str =
+    "SELECT run_wait.run, run_wait.ordinal, run_wait.is_served, run_wait.reply,
+            claim.code, claim.expires_at, claim.code_id, code_group.type, code_group.discount
+     FROM run_wait LEFT JOIN claim ON claim.id = run_wait.claim
+         LEFT JOIN code_group ON code_group.id = run_wait.code_group
+     WHERE run_wait.run = ANY($1)";
+
+/// Reads what ended the wait of a due run, from a row of [`OF_RUNS`].
+pub(crate) fn read_outcome(run: RunId, row: &Row) -> Result<WaitOutcome> {
+    let reason = match (row.flag(2)?, row.get::<Option<String>>(3)?) {
         (false, _) => WakeReason::TimedOut,
         (true, Some(reply)) => WakeReason::Reply(
             serde_json::from_str(&reply)
                 .map_err(|error| unreadable(format!("the reply to run {run}"), &error))?,
         ),
-        (true, None) => WakeReason::Code(read_granted(&row)?),
+        (true, None) => WakeReason::Code(read_granted(row)?),
     };
-    Ok(Some(WaitOutcome {
-        ordinal: row.count(0)?,
+    Ok(WaitOutcome {
+        ordinal: row.count(1)?,
         reason,
-    }))
+    })
 }
 
 /// Reads the code that a run got; `None` if it got none.
 fn read_granted(row: &Row) -> Result<Option<GrantedCode>> {
-    let Some(code) = row.get(3)? else {
+    let Some(code) = row.get(4)? else {
         return Ok(None);
     };
     Ok(Some(GrantedCode {
-        code_group: code_groups::read_columns(row, 6)?,
+        code_group: code_groups::read_columns(row, 7)?,
         code: AvailableCode {
             position: Position {
-                expires: Timestamp(row.get(4)?),
-                id: row.get(5)?,
+                expires: Timestamp(row.get(5)?),
+                id: row.get(6)?,
             },
             code,
         },
