@@ -69,7 +69,7 @@ enum Task {
     /// measurements. Groups that are measured alone replace their own figures in the report.
     Bench {
         /// Groups to measure: durable, latency, blocks, import, start, serve, smtp, growth,
-        /// build
+        /// postgres, build
         /// [default: all but build, which compiles everything in a temporary folder]
         #[arg(value_name = "GROUP")]
         groups: Vec<String>,

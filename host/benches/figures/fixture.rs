@@ -9,6 +9,7 @@ use chrono::{Days, NaiveDate};
 use promoflow::event::Event;
 use promoflow::pool::ImportOptions;
 use promoflow::{Builder, Promoflow};
+use promoflow_model::database::Database;
 use tempfile::TempDir;
 
 /// Code types in every pool.
@@ -114,8 +115,8 @@ pub(crate) fn configure(promoflow: &Promoflow) -> Result<()> {
 }
 
 /// Returns a builder for an installation that commits to its outbox and delivers nothing.
-pub(crate) fn builder(file: &Path) -> Builder {
-    Promoflow::builder(file).delivers(false)
+pub(crate) fn builder(database: impl Into<Database>) -> Builder {
+    Promoflow::builder(database).delivers(false)
 }
 
 /// Copies a pool, to be used up by a measurement.

@@ -16,6 +16,7 @@ mod goal;
 mod growth;
 mod import;
 mod latency;
+mod postgres;
 mod profile;
 mod report;
 mod serve;
@@ -39,7 +40,7 @@ type Group = (&'static str, fn(&mut Report) -> Result<()>);
 /// The group that is measured only if it is named.
 const ON_REQUEST: &str = "build";
 
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; 10] = [
     ("durable", durable::measure),
     ("latency", latency::measure),
     ("blocks", blocks::measure),
@@ -48,10 +49,14 @@ const GROUPS: [Group; 9] = [
     ("serve", serve::measure),
     ("smtp", smtp::measure),
     ("growth", growth::measure),
+    ("postgres", postgres::measure),
     (ON_REQUEST, build::measure),
 ];
 
 fn main() -> Result<()> {
+    if postgres::run_as_host()? {
+        return Ok(());
+    }
     // Cargo passes `--bench`.
     let groups: Vec<String> = env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let names = GROUPS.map(|(name, _)| name);

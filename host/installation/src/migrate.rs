@@ -72,5 +72,7 @@ fn create(to: &Database, fill: &mut Fill<'_>) -> Result<Vec<PromiseReport>> {
 
 #[cfg(not(feature = "postgres"))]
 fn no_engine() -> Error {
-    Error::invalid("this build of promoflow has no engine for PostgreSQL: add the feature `postgres`")
+    Error::invalid(
+        "this build of promoflow has no engine for PostgreSQL: add the feature `postgres`",
+    )
 }

@@ -24,10 +24,10 @@
 
 mod actions;
 mod address;
-mod audit;
 mod alerts;
 mod alternatives;
 mod attempts;
+mod audit;
 mod available_codes;
 mod catalog;
 mod clock;

@@ -42,10 +42,9 @@ impl PostgresSource {
             _pool: pool,
         };
         if source.runs_any_host()? {
-            return Err(StoreError::Open(
-                "hosts run on the database; stop them first".to_owned(),
-            )
-            .into());
+            return Err(
+                StoreError::Open("hosts run on the database; stop them first".to_owned()).into(),
+            );
         }
         Ok(source)
     }
@@ -107,7 +106,12 @@ impl PostgresSource {
                         Kind::Bytes => row.get::<Option<Vec<u8>>>(index)?.map(Value::Bytes),
                     });
                 }
-                rows.push(values.into_iter().map(|one| one.unwrap_or(Value::Null)).collect());
+                rows.push(
+                    values
+                        .into_iter()
+                        .map(|one| one.unwrap_or(Value::Null))
+                        .collect(),
+                );
             }
             visit(rows)?;
         }
@@ -278,7 +282,10 @@ fn kind(types: &[(String, String)], column: &str) -> Result<Kind> {
         Some("bigint" | "integer") => Ok(Kind::Integer),
         Some("text") => Ok(Kind::Text),
         Some("bytea") => Ok(Kind::Bytes),
-        _ => Err(damaged(format!("the column `{column}`"), "it is unexpected")),
+        _ => Err(damaged(
+            format!("the column `{column}`"),
+            "it is unexpected",
+        )),
     }
 }
 

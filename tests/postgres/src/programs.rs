@@ -58,7 +58,7 @@ impl Programs {
     }
 
     /// Lets a command find the programs and their libraries.
-    pub(crate) fn prepare(&self, command: &mut Command) {
+    pub fn prepare(&self, command: &mut Command) {
         if let Some(libraries) = &self.libraries {
             command.env("LD_LIBRARY_PATH", libraries);
         }

@@ -90,10 +90,8 @@ fn migrate(connection: &Connection, create: bool) -> Result<()> {
     let known = match version(connection)? {
         Some(version) => {
             check_moved(version, || {
-                let answer = connection.query(
-                    "SELECT value FROM setting WHERE name = 'moved-to'",
-                    &[],
-                )?;
+                let answer =
+                    connection.query("SELECT value FROM setting WHERE name = 'moved-to'", &[])?;
                 let row = answer.rows.into_iter().next();
                 row.map_or(Ok(String::new()), |row| row.get(0))
             })?;
