@@ -11,7 +11,7 @@ use crate::{
 };
 use promoflow_model::clock::Timestamp;
 use promoflow_model::pool::{DEFAULT_TYPE, NewCode};
-use promoflow_store::rules::upload::{CodeChange, CodeValues, Difference, change, contradiction};
+use promoflow_store::rules::upload::{CodeChange, CodeValues, change, conflict, contradiction};
 use promoflow_store::{Position, RowOutcome, StoreError};
 
 /// The rows of one transaction.
@@ -208,24 +208,21 @@ impl Batch<'_> {
     /// Compares a line with an earlier one of the same upload.
     fn compare_lines(&mut self, row: &NewCode, earlier: &Known) -> Result<RowOutcome> {
         let now = self.stated(row, earlier)?;
-        let (field, earlier) = match contradiction(&earlier.values(), &now.values()) {
-            None => return Ok(RowOutcome::Unchanged),
-            Some(Difference::CodeGroup) => {
-                let new = code_groups::load(self.connection, now.code_group)?;
-                let old = code_groups::load(self.connection, earlier.code_group)?;
-                match new.code_type == old.code_type {
-                    true => ("discount", old.discount.to_string()),
-                    false => ("type", old.code_type),
-                }
-            }
-            Some(Difference::Expires) => {
-                let calendar = calendar(self.connection)?;
-                let old = calendar.format_expiry(Timestamp(earlier.expires));
-                ("expirationDate", old.unwrap_or_default())
-            }
-            Some(Difference::InUse) => ("inUse", earlier.in_use.to_string()),
+        let Some(difference) = contradiction(&earlier.values(), &now.values()) else {
+            return Ok(RowOutcome::Unchanged);
         };
-        Ok(RowOutcome::Conflict { field, earlier })
+        let values = CodeValues {
+            code_group: code_groups::load(self.connection, earlier.code_group)?,
+            expires: Timestamp(earlier.expires),
+            in_use: earlier.in_use,
+        };
+        let stated = code_groups::load(self.connection, now.code_group)?;
+        Ok(conflict(
+            difference,
+            &values,
+            &stated,
+            calendar(self.connection)?,
+        ))
     }
 
     /// Updates an unused code from the row. A used code does not change, and a retired one stays

@@ -6,7 +6,6 @@
 //! that imports its rows, so any process can continue.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use serde::{Deserialize, Serialize};
 
 use super::batch::reserve_code_ids;
 use super::{Batch, CheckpointGuard, insert};
@@ -18,6 +17,7 @@ use promoflow_model::clock::{Clock, Timestamp};
 use promoflow_model::failpoint;
 use promoflow_model::failpoint::Failpoint;
 use promoflow_model::pool::NewCode;
+use promoflow_store::rules::slices::{MAX_SLICE_BYTES, MAX_STAGE_AGE, StagedRow};
 use promoflow_store::{
     RowOutcome, StoreError, UploadEnd, UploadHead, UploadId, UploadSession, UploadSummary,
 };
@@ -25,11 +25,6 @@ use promoflow_store::{
 /// Maximum number of rows in one transaction, which takes some hundredths of a second. Smaller in
 /// tests, so that small uploads have several slices.
 const SLICE_ROWS: usize = if cfg!(test) { 3 } else { 10_000 };
-/// Maximum size of the rows of a slice, in bytes.
-const SLICE_BYTES: usize = 1 << 20;
-/// The age, in milliseconds, after which slices of an upload that was not accepted are deleted: its
-/// process has died.
-const MAX_STAGE_AGE: i64 = 24 * 60 * 60 * 1_000;
 
 /// Checked rows that change something, in code order.
 const CHECKED_TABLE: &str = "
@@ -37,30 +32,6 @@ const CHECKED_TABLE: &str = "
         code TEXT PRIMARY KEY, number INTEGER, type TEXT, discount INTEGER, expires_at INTEGER,
         in_use INTEGER
     ) WITHOUT ROWID";
-
-/// A row in a slice.
-#[derive(Serialize, Deserialize)]
-struct StagedRow {
-    /// Its index in the upload, from 0.
-    #[serde(rename = "n")]
-    number: i64,
-    #[serde(rename = "c")]
-    code: String,
-    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
-    code_type: Option<String>,
-    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
-    discount: Option<u8>,
-    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
-    expires: Option<i64>,
-    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
-    in_use: Option<bool>,
-}
-
-impl StagedRow {
-    fn size(&self) -> usize {
-        64 + self.code.len() + self.code_type.as_ref().map_or(0, String::len)
-    }
-}
 
 struct Staged<'s> {
     store: &'s SqliteStore,
@@ -160,7 +131,7 @@ impl Staged<'_> {
             };
             bytes += row.size();
             slice.push(row);
-            if slice.len() >= SLICE_ROWS || bytes >= SLICE_BYTES {
+            if slice.len() >= SLICE_ROWS || bytes >= MAX_SLICE_BYTES {
                 stage.push(&slice, self.clock.now(), log)?;
                 slice.clear();
                 bytes = 0;
@@ -374,14 +345,7 @@ fn next_slice(connection: &Connection, stage: &str, first: i64) -> Result<Option
     let mut numbers = Vec::with_capacity(staged.len());
     let rows = staged.into_iter().map(|row| {
         numbers.push(first + row.number);
-        NewCode {
-            line: 0,
-            code: row.code,
-            code_type: row.code_type,
-            discount: row.discount,
-            expires: row.expires.map(Timestamp),
-            in_use: row.in_use,
-        }
+        row.into_row()
     });
     let rows = rows.collect();
     Ok(Some((number, rows, numbers)))

@@ -14,6 +14,8 @@
 //! | [`retirement`] | what retiring or reinstating does to a code |
 //! | [`reuse`] | whether a contact's code may be reused, and what is recorded |
 //! | [`runs`] | what a segment does to its run |
+//! | [`slices`] | how the rows of a staged upload are stored until they are added |
+//! | [`spellings`] | which codes differ only in letter case |
 //! | [`starts`] | whether an event may start a workflow, and which runs it stops |
 //! | [`upload`] | what a row of an upload may change |
 //! | [`waiting`] | which waiting run gets a code, and when a wait is over |
@@ -27,6 +29,8 @@ pub mod release;
 pub mod retirement;
 pub mod reuse;
 pub mod runs;
+pub mod slices;
+pub mod spellings;
 pub mod starts;
 pub mod upload;
 pub mod waiting;

@@ -1,10 +1,13 @@
 //! What a row of an upload may change of a code that the pool already has.
 
 use promoflow_model::clock::Timestamp;
+use promoflow_model::pool::{Calendar, CodeGroup};
+
+use crate::RowOutcome;
 
 /// The values of a code, as stored or as a line states them. `G` is the engine's name of a code
 /// group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CodeValues<G> {
     /// The type and discount.
     pub code_group: G,
@@ -64,6 +67,29 @@ pub fn contradiction<G: PartialEq>(
     } else {
         None
     }
+}
+
+/// Returns the outcome of a line that contradicts an earlier one. `earlier`: the values of
+/// that line; `stated`: the code group of this one.
+pub fn conflict(
+    difference: Difference,
+    earlier: &CodeValues<CodeGroup>,
+    stated: &CodeGroup,
+    calendar: Calendar,
+) -> RowOutcome {
+    let group = &earlier.code_group;
+    let (field, earlier) = match difference {
+        Difference::CodeGroup if stated.code_type == group.code_type => {
+            ("discount", group.discount.to_string())
+        }
+        Difference::CodeGroup => ("type", group.code_type.clone()),
+        Difference::Expires => {
+            let expires = calendar.format_expiry(earlier.expires);
+            ("expirationDate", expires.unwrap_or_default())
+        }
+        Difference::InUse => ("inUse", earlier.in_use.to_string()),
+    };
+    RowOutcome::Conflict { field, earlier }
 }
 
 #[cfg(test)]
