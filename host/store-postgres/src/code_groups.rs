@@ -78,7 +78,59 @@ impl PostgresStore {
         row.ok_or_else(|| damaged("a code group", "it was not stored"))?
             .get(0)
     }
+
+    /// Same as [`find_or_add_code_group`](Self::find_or_add_code_group), for many.
+    pub(crate) fn find_or_add_code_groups(
+        &self,
+        transaction: &Transaction<'_>,
+        code_groups: &[(&str, u8)],
+    ) -> Result<Vec<i64>> {
+        let mut ids: Vec<Option<i64>> = {
+            let known = self.code_groups.lock();
+            let ids = code_groups.iter();
+            ids.map(|(kind, discount)| known.get(kind, *discount))
+                .collect()
+        };
+        for sql in [FIND_CODE_GROUPS, ADD_CODE_GROUPS] {
+            let missing: Vec<(i64, &(&str, u8))> = (0_i64..)
+                .zip(code_groups)
+                .zip(&ids)
+                .filter_map(|(one, id)| id.is_none().then_some(one))
+                .collect();
+            if missing.is_empty() {
+                break;
+            }
+            let numbers: Vec<i64> = missing.iter().map(|(number, _)| *number).collect();
+            let kinds: Vec<&str> = missing.iter().map(|(_, (kind, _))| *kind).collect();
+            let discounts = missing
+                .iter()
+                .map(|(_, (_, discount))| i32::from(*discount));
+            let discounts: Vec<i32> = discounts.collect();
+            for row in transaction.rows(sql, params![numbers, kinds, discounts])? {
+                let number = usize::try_from(row.get::<i64>(0)?).ok();
+                if let Some(id) = number.and_then(|number| ids.get_mut(number)) {
+                    *id = Some(row.get(1)?);
+                }
+            }
+        }
+        let ids = ids.into_iter().collect::<Option<Vec<i64>>>();
+        ids.ok_or_else(|| damaged("a code group", "it was not stored"))
+    }
 }
+
+const FIND_CODE_GROUPS: &str = "SELECT given.number, code_group.id
+     FROM unnest($1::bigint[], $2::text[], $3::integer[]) AS given (number, type, discount)
+     JOIN code_group ON code_group.type = given.type AND code_group.discount = given.discount";
+/// In the order of their first rows, as one after another.
+const ADD_CODE_GROUPS: &str = "WITH added AS (
+         INSERT INTO code_group (type, discount)
+         SELECT type, discount
+         FROM unnest($1::bigint[], $2::text[], $3::integer[]) AS given (number, type, discount)
+         ORDER BY number
+         RETURNING id, type, discount)
+     SELECT given.number, added.id
+     FROM unnest($1::bigint[], $2::text[], $3::integer[]) AS given (number, type, discount)
+     JOIN added ON added.type = given.type AND added.discount = given.discount";
 
 /// Reads a code group from a row: its type from this column and its discount from the next.
 pub(crate) fn read_columns(row: &Row, column: usize) -> Result<CodeGroup> {

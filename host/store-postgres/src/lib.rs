@@ -31,6 +31,7 @@ mod audit;
 mod available_codes;
 mod catalog;
 mod clock;
+mod code_changes;
 mod code_groups;
 mod code_usage;
 mod codes;
@@ -40,6 +41,7 @@ mod contacts;
 mod counts;
 mod deliveries;
 mod driver;
+mod dry_run;
 mod due_deliveries;
 mod due_runs;
 mod errors;
@@ -57,6 +59,7 @@ mod reuse;
 mod runs;
 mod sequences;
 mod settings;
+mod spellings;
 mod start_rules;
 mod statistics;
 #[cfg(test)]
@@ -65,7 +68,8 @@ mod throttles;
 mod traces;
 mod transaction;
 pub mod transfer;
-mod uploads;
+mod upload;
+mod upload_history;
 mod waiting_runs;
 
 use std::sync::Arc;
@@ -87,6 +91,8 @@ pub struct PostgresStore {
     /// The shares of the work that are this process's.
     shares: Arc<Shares>,
     code_groups: Mutex<CodeGroupIds>,
+    /// Locked by the upload whose turn it is to write.
+    uploading: Mutex<()>,
 }
 
 impl PostgresStore {
@@ -111,6 +117,7 @@ impl PostgresStore {
             clock,
             shares: Arc::default(),
             code_groups: Mutex::default(),
+            uploading: Mutex::default(),
         })
     }
 

@@ -38,6 +38,23 @@ pub(crate) fn raise_setting(transaction: &Transaction<'_>, name: &str) -> Result
     Ok(next)
 }
 
+/// Raises a number by one without returning it. In an exclusive transaction.
+pub(crate) fn increase_setting(transaction: &Transaction<'_>, name: &str) -> Result<()> {
+    take_numbers(transaction, name, 1)?;
+    Ok(())
+}
+
+/// Raises a number by `count`, and returns what it was. In an exclusive transaction.
+pub(crate) fn take_numbers(transaction: &Transaction<'_>, name: &str, count: i64) -> Result<i64> {
+    let row = transaction.row(
+        "UPDATE setting SET value = (value::bigint + $2)::text WHERE name = $1
+         RETURNING value::bigint - $2",
+        params![name, count],
+    )?;
+    row.ok_or_else(|| damaged(format!("the setting `{name}`"), "the row is missing"))?
+        .get(0)
+}
+
 pub(crate) fn calendar(transaction: &Transaction<'_>) -> Result<Calendar> {
     let name = setting(transaction, "time-zone")?;
     let zone: Tz = name
