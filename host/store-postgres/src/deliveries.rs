@@ -1,12 +1,13 @@
 //! Listings of deliveries, and reading of their columns.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use promoflow_model::clock::{Clock, Timestamp};
 use promoflow_model::message::{AllowedHours, ChannelKind, RenderedMessage};
 use promoflow_store::{
     Action, ActionResult, DeliveryHistory, DeliveryId, DeliveryRow, DeliveryState, DeliveryStore,
-    DuePage, MAX_PAGE_BYTES, RunId, ThrottledParty,
+    DuePage, MAX_PAGE_BYTES, RunId, Tenure, ThrottledParty,
 };
 
 use crate::PostgresStore;
@@ -113,6 +114,10 @@ pub(crate) fn read_hours(id: DeliveryId, text: Option<&str>) -> Result<Option<Al
 }
 
 impl DeliveryStore for PostgresStore {
+    fn tenure(&self) -> Arc<dyn Tenure> {
+        Arc::clone(&self.shares) as Arc<dyn Tenure>
+    }
+
     fn due_deliveries(
         &self,
         kinds: &[ChannelKind],

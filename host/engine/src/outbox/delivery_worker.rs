@@ -102,6 +102,11 @@ fn attempt(
         address: &delivery.target.address,
         content: &content,
     };
+    // The last look before the message leaves.
+    let (kind, attempt) = (delivery.target.channel, delivery.attempt);
+    if !context.tenure.may_attempt(kind, delivery.id, attempt) {
+        return AttemptOutcome::NotStarted;
+    }
     // A panic of the channel ends the attempt but not the queue. Its outcome is ambiguous.
     let handover = catch_unwind(AssertUnwindSafe(|| channel.deliver(&outbound)));
     failpoint::pass(Failpoint::AfterDelivery);

@@ -35,7 +35,7 @@ pub use notifications::Webhook;
 use promoflow_channels::Channel;
 use promoflow_model::clock::Clock;
 use promoflow_model::message::ChannelKind;
-use promoflow_store::{Store, StoreError};
+use promoflow_store::{Store, StoreError, Tenure};
 use promoflow_trace::Tracer;
 pub use unsubscribe::{UnsubscribeError, Unsubscriber};
 
@@ -58,6 +58,7 @@ pub struct Dispatcher {
 /// outlive.
 struct DispatcherContext {
     clock: Arc<dyn Clock>,
+    tenure: Arc<dyn Tenure>,
     installation: String,
     metrics: Arc<Metrics>,
     tracer: Option<Arc<Tracer>>,
@@ -112,6 +113,7 @@ impl Dispatcher {
     pub fn new(parts: DispatcherParts) -> Result<Dispatcher, StoreError> {
         let context = DispatcherContext {
             clock: parts.clock,
+            tenure: parts.store.tenure(),
             installation: parts.store.installation()?,
             metrics: parts.metrics,
             tracer: parts.tracer,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use promoflow_model::message::ChannelKind;
-use promoflow_store::DeliveryId;
+use promoflow_store::{DeliveryId, Tenure};
 
 use crate::errors::{Result, read_name};
 
@@ -134,6 +134,12 @@ impl State {
     }
 }
 
+impl Tenure for Shares {
+    fn may_attempt(&self, channel: ChannelKind, delivery: DeliveryId, attempt: u32) -> bool {
+        self.is_own(channel, delivery, attempt)
+    }
+}
+
 impl Shares {
     /// Returns the remainders modulo [`RUN_SHARES`] of the ids of the runs that this process may
     /// continue; `None` if it may continue any run.
@@ -162,6 +168,13 @@ impl Shares {
             state.asked.insert(Work::Channel(kind), Instant::now());
         }
         owns
+    }
+
+    /// Returns true if an attempt that this process started is still its own.
+    fn is_own(&self, kind: ChannelKind, delivery: DeliveryId, attempt: u32) -> bool {
+        let state = self.state.lock();
+        state.members == 0
+            || state.owns(Share::Channel(kind)) && state.open.contains_key(&(delivery, attempt))
     }
 
     /// Returns true if this process may send notifications of alerts.

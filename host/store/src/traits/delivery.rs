@@ -1,6 +1,7 @@
 //! The outbox: deliveries and their attempts.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use promoflow_model::clock::{Clock, Timestamp};
 use promoflow_model::message::ChannelKind;
@@ -9,6 +10,23 @@ use crate::{
     Action, ActionResult, DeliveryHistory, DeliveryId, DeliveryRow, DeliveryState, DuePage, Result,
     ThrottledParty,
 };
+
+/// Tells whether the attempts that a process has started are still its own. It outlives the store.
+pub trait Tenure: Send + Sync {
+    /// Returns false if the message must not be handed over any more: while this process was paused,
+    /// or cut off from the database, another one may have taken the attempt over. Free of cost.
+    fn may_attempt(&self, channel: ChannelKind, delivery: DeliveryId, attempt: u32) -> bool;
+}
+
+/// The tenure of a process whose attempts no other one takes over while it exists.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PermanentTenure;
+
+impl Tenure for PermanentTenure {
+    fn may_attempt(&self, _: ChannelKind, _: DeliveryId, _: u32) -> bool {
+        true
+    }
+}
 
 /// The outbox: deliveries and their attempts.
 pub trait DeliveryStore: Send + Sync {
@@ -24,6 +42,11 @@ pub trait DeliveryStore: Send + Sync {
         scheduled_first: bool,
         excluded: &HashSet<DeliveryId>,
     ) -> Result<DuePage>;
+
+    /// Returns what tells whether the attempts that this process has started are still its own.
+    fn tenure(&self) -> Arc<dyn Tenure> {
+        Arc::new(PermanentTenure)
+    }
 
     /// Returns the latest `Retry-After` deadline that this provider or webhook sent.
     fn throttled_until(&self, party: ThrottledParty<'_>) -> Result<Option<Timestamp>>;

@@ -18,7 +18,7 @@ pub use alert::AlertStore;
 pub use commit::CommitStore;
 pub use configuration::ConfigurationStore;
 pub use contact::{ContactOutcome, ContactSession, ContactStore, Directory};
-pub use delivery::DeliveryStore;
+pub use delivery::{DeliveryStore, PermanentTenure, Tenure};
 pub use idempotency::IdempotencyStore;
 pub use installation::{ChangeWatch, InstallationStore, Member};
 pub use key::KeyStore;
