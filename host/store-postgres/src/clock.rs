@@ -19,17 +19,15 @@ pub(crate) struct DatabaseClock {
 }
 
 impl DatabaseClock {
-    /// Reads the server's time.
-    pub(crate) fn new(connection: &Connection) -> Result<DatabaseClock> {
-        let clock = DatabaseClock {
+    /// Creates a clock, to be updated before it is read.
+    pub(crate) fn new() -> DatabaseClock {
+        DatabaseClock {
             read: Mutex::new((0, Instant::now())),
             latest: AtomicI64::new(i64::MIN),
-        };
-        clock.update(connection)?;
-        Ok(clock)
+        }
     }
 
-    /// Reads the server's time again.
+    /// Reads the server's time.
     pub(crate) fn update(&self, connection: &Connection) -> Result<()> {
         let asked = Instant::now();
         let answer = connection.query(

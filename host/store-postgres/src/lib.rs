@@ -30,6 +30,7 @@ mod attempts;
 mod audit;
 mod available_codes;
 mod catalog;
+mod changes;
 mod clock;
 mod code_changes;
 mod code_groups;
@@ -52,11 +53,13 @@ mod installation;
 mod keys;
 mod leases;
 mod migrations;
+mod notifications;
 mod pool;
 mod release;
 mod retry_states;
 mod reuse;
 mod runs;
+mod seats;
 mod sequences;
 mod settings;
 mod spellings;
@@ -77,7 +80,6 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use address::Address;
-use clock::DatabaseClock;
 use code_groups::CodeGroupIds;
 use errors::{Result, StoreResult};
 use hosts::Shares;
@@ -87,7 +89,6 @@ use transaction::{Mode, Transaction};
 /// A store in a PostgreSQL database.
 pub struct PostgresStore {
     pool: Arc<Pool>,
-    clock: Arc<DatabaseClock>,
     /// The shares of the work that are this process's.
     shares: Arc<Shares>,
     code_groups: Mutex<CodeGroupIds>,
@@ -108,14 +109,10 @@ impl PostgresStore {
     }
 
     fn open_with(address: &str, create: bool) -> StoreResult<PostgresStore> {
-        let pool = Arc::new(Pool::new(Address::parse(address)?)?);
-        let connection = pool.connect(None)?;
-        migrations::prepare(&connection, create)?;
-        let clock = Arc::new(DatabaseClock::new(&connection)?);
+        let pool = Arc::new(Pool::open(Address::parse(address)?, create)?);
         Ok(PostgresStore {
+            shares: Arc::clone(&pool.seats.shares),
             pool,
-            clock,
-            shares: Arc::default(),
             code_groups: Mutex::default(),
             uploading: Mutex::default(),
         })

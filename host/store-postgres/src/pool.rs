@@ -2,18 +2,20 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use tokio::runtime::{Builder, Runtime};
 
 use promoflow_store::StoreError;
 
 use crate::address::Address;
+use crate::clock::DatabaseClock;
 use crate::connection::Connection;
 use crate::errors::{Error, Result, StoreResult};
-use crate::hosts::{self, SEATS};
+use crate::hosts::{self, Beat};
+use crate::migrations;
+use crate::seats::{Link, Seats, WRITE_TIMEOUT, Writer};
 use crate::sequences::Sequences;
 use crate::transaction::{Mode, Seat, Transaction};
 
@@ -21,46 +23,40 @@ use crate::transaction::{Mode, Seat, Transaction};
 const MAX_IDLE_READERS: usize = 4;
 /// How often a transaction is tried that met others, or whose host was taken for dead.
 const MAX_TRIES: u32 = 5;
-/// The longest wait for an answer to a statement that writes.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(150);
 /// How long to look for the result of a commit whose answer was lost.
 const LOOK_UP_TIME: Duration = Duration::from_secs(60);
 /// The time between two look-ups.
 const LOOK_UP_INTERVAL: Duration = Duration::from_millis(200);
+/// The longest wait for the database to record that this process has ended.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The connections of this process.
 pub(crate) struct Pool {
-    address: Address,
+    link: Arc<Link>,
     readers: Mutex<Vec<Connection>>,
-    seats: Mutex<Seats>,
-    /// Notified when a seat is free.
-    freed: Condvar,
+    /// The seats of this process.
+    pub(crate) seats: Arc<Seats>,
+    /// Shows other hosts that this process runs.
+    pub(crate) beat: Beat,
+    /// The database's clock.
+    pub(crate) clock: Arc<DatabaseClock>,
     /// The ids that this process has taken.
     pub(crate) sequences: Sequences,
-    /// The number of pool changes by this process.
-    pool_changes: AtomicU64,
     // Last, because connections need it while they are dropped.
-    runtime: Runtime,
-}
-
-/// The seats of this process.
-#[derive(Default)]
-struct Seats {
-    /// The name of this process as a host; `None` before its first write and after it was fenced.
-    host: Option<String>,
-    /// Connections with a seat that nobody uses.
-    idle: Vec<Writer>,
-    /// Seats of the present host without a connection.
-    free: Vec<i32>,
-}
-
-/// A connection with its right to write.
-pub(crate) struct Writer {
-    connection: Connection,
-    seat: Seat,
+    _runtime: Runtime,
 }
 
 impl Pool {
+    /// Connects to a database, and creates its schema if it is empty and `create` is true.
+    pub(crate) fn open(address: Address, create: bool) -> StoreResult<Pool> {
+        let pool = Pool::new(address)?;
+        let connection = pool.connect(None)?;
+        migrations::prepare(&connection, create)?;
+        pool.clock.update(&connection)?;
+        Ok(pool)
+    }
+
+    /// Prepares connections to a server.
     pub(crate) fn new(address: Address) -> StoreResult<Pool> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -68,20 +64,26 @@ impl Pool {
             .enable_all()
             .build()
             .map_err(|error| StoreError::Open(format!("cannot start a thread: {error}")))?;
-        Ok(Pool {
+        let link = Arc::new(Link {
             address,
+            runtime: runtime.handle().clone(),
+        });
+        let clock = Arc::new(DatabaseClock::new());
+        let seats = Arc::new(Seats::new(Arc::clone(&link)));
+        Ok(Pool {
+            beat: Beat::new(Arc::clone(&link), Arc::clone(&seats), Arc::clone(&clock)),
+            link,
             readers: Mutex::default(),
-            seats: Mutex::default(),
-            freed: Condvar::new(),
+            seats,
+            clock,
             sequences: Sequences::default(),
-            pool_changes: AtomicU64::new(0),
-            runtime,
+            _runtime: runtime,
         })
     }
 
     /// Opens a connection.
     pub(crate) fn connect(&self, timeout: Option<Duration>) -> Result<Connection> {
-        Connection::open(&self.address, self.runtime.handle(), timeout)
+        self.link.connect(timeout)
     }
 
     /// Runs a read transaction, which sees one moment. It is repeated on another connection if that
@@ -150,7 +152,7 @@ impl Pool {
         match worked {
             Ok(value) => match transaction.commit() {
                 Ok(()) => {
-                    self.give_back(writer);
+                    self.seats.give_back(writer);
                     Ok(value)
                 }
                 Err(Error::Lost(why)) => {
@@ -174,20 +176,23 @@ impl Pool {
         let began = Instant::now();
         loop {
             let found = self.connect(Some(WRITE_TIMEOUT)).and_then(|connection| {
-                let found = hosts::take_over(&connection, &seat.host, seat.number)?;
+                let found = hosts::take_over_seat(&connection, &seat.host, seat.number)?;
                 Ok((connection, found))
             });
             match found {
                 Ok((connection, found)) => {
                     let batch = found.batch;
-                    self.give_back(Writer {
+                    self.seats.give_back(Writer {
                         connection,
                         seat: found,
                     });
                     return Ok(batch);
                 }
                 Err(_) if began.elapsed() < LOOK_UP_TIME => std::thread::sleep(LOOK_UP_INTERVAL),
-                Err(error) => return Err(StoreError::Unknown(format!("{why}; {error}")).into()),
+                Err(error) => {
+                    self.seats.free(&seat.host, seat.number);
+                    return Err(StoreError::Unknown(format!("{why}; {error}")).into());
+                }
             }
         }
     }
@@ -196,111 +201,51 @@ impl Pool {
     /// transaction.
     fn undo<T>(&self, writer: Writer, error: Error) -> Result<T> {
         match &error {
-            Error::Fenced => self.forget_host(&writer.seat.host),
-            Error::Lost(_) => self.free_seat(&writer.seat),
+            Error::Fenced => self.seats.forget(&writer.seat.host),
+            Error::Lost(_) => self.seats.free(&writer.seat.host, writer.seat.number),
             _ => match Transaction::roll_back_on(&writer.connection) {
-                Ok(()) => self.give_back(writer),
-                Err(_) => self.free_seat(&writer.seat),
+                Ok(()) => self.seats.give_back(writer),
+                Err(_) => self.seats.free(&writer.seat.host, writer.seat.number),
             },
         }
         Err(error)
     }
 
-    /// Returns a connection with a seat, waiting until there is one.
+    /// Returns a connection with a seat, waiting until there is one. This process is a host from then
+    /// on.
     pub(crate) fn take_writer(&self) -> Result<Writer> {
-        let mut seats = self.seats.lock();
-        loop {
-            while let Some(writer) = seats.idle.pop() {
-                if !writer.connection.is_closed() {
-                    return Ok(writer);
-                }
-                seats.free.push(writer.seat.number);
-            }
-            let Some(host) = seats.host.clone() else {
-                // Other threads wait meanwhile: they need the host too.
-                let connection = self.connect(Some(WRITE_TIMEOUT))?;
-                seats.host = Some(hosts::register(&connection)?);
-                seats.free = (0..SEATS).collect();
-                continue;
-            };
-            if let Some(number) = seats.free.pop() {
-                drop(seats);
-                let writer = self.occupy(&host, number);
-                if writer.is_err() {
-                    self.free_seat(&Seat {
-                        host,
-                        number,
-                        epoch: 0,
-                        batch: 0,
-                    });
-                }
-                return writer;
-            }
-            self.freed.wait(&mut seats);
-        }
-    }
-
-    /// Connects a seat that no connection has.
-    fn occupy(&self, host: &str, number: i32) -> Result<Writer> {
-        let connection = self.connect(Some(WRITE_TIMEOUT))?;
-        let seat = hosts::take_over(&connection, host, number)?;
-        Ok(Writer { connection, seat })
-    }
-
-    fn give_back(&self, writer: Writer) {
-        let mut seats = self.seats.lock();
-        if seats.host.as_ref() == Some(&writer.seat.host) {
-            seats.idle.push(writer);
-        }
-        self.freed.notify_one();
-    }
-
-    fn free_seat(&self, seat: &Seat) {
-        let mut seats = self.seats.lock();
-        if seats.host.as_ref() == Some(&seat.host) {
-            seats.free.push(seat.number);
-        }
-        self.freed.notify_one();
-    }
-
-    /// Forgets a host that others have taken for dead. The next write registers this process anew.
-    pub(crate) fn forget_host(&self, host: &str) {
-        let mut seats = self.seats.lock();
-        if seats.host.as_deref() == Some(host) {
-            tracing::warn!("other hosts have taken this one for dead; it joins again");
-            *seats = Seats::default();
-            // What was leased is not this process's any more.
-            self.pool_changed();
-        }
-        self.freed.notify_all();
+        let writer = self.seats.take()?;
+        self.beat.start()?;
+        Ok(writer)
     }
 
     /// Returns the name of this process as a host, registering it before its first write.
     pub(crate) fn host(&self) -> Result<String> {
         let writer = self.take_writer()?;
         let host = writer.seat.host.clone();
-        self.give_back(writer);
+        self.seats.give_back(writer);
         Ok(host)
     }
 
     /// Returns how often this process has changed the pool other than by a segment's commit.
     pub(crate) fn pool_changes(&self) -> u64 {
-        self.pool_changes.load(Ordering::SeqCst)
+        self.seats.pool_changes()
     }
 
     /// Counts a change of the pool other than by a segment's commit.
     pub(crate) fn pool_changed(&self) {
-        self.pool_changes.fetch_add(1, Ordering::SeqCst);
+        self.seats.pool_changed();
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        let seats = std::mem::take(self.seats.get_mut());
-        let Some(host) = seats.host else { return };
-        drop(seats.idle);
+        self.beat.stop();
+        let Some(host) = self.seats.close() else {
+            return;
+        };
         let left = self
-            .connect(Some(Duration::from_secs(5)))
+            .connect(Some(LEAVE_TIMEOUT))
             .and_then(|connection| hosts::leave(&connection, &host));
         if let Err(error) = left {
             tracing::debug!("other hosts will find that this one has ended: {error}");
@@ -358,7 +303,7 @@ impl OpenTransaction {
         let batch = writer.seat.batch;
         match Transaction::continued(&writer.connection, writer.seat.clone()).commit() {
             Ok(()) => {
-                self.pool.give_back(writer);
+                self.pool.seats.give_back(writer);
                 Ok(())
             }
             Err(Error::Lost(why)) => {
@@ -378,8 +323,8 @@ impl Drop for OpenTransaction {
     fn drop(&mut self) {
         if let Some(writer) = self.writer.take() {
             match Transaction::roll_back_on(&writer.connection) {
-                Ok(()) => self.pool.give_back(writer),
-                Err(_) => self.pool.free_seat(&writer.seat),
+                Ok(()) => self.pool.seats.give_back(writer),
+                Err(_) => self.pool.seats.free(&writer.seat.host, writer.seat.number),
             }
         }
     }

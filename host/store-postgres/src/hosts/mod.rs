@@ -1,6 +1,11 @@
 //! The hosts of a database: the processes that write to it, and their seats.
 
+mod beat;
+mod judge;
+mod member;
 mod shares;
+#[cfg(test)]
+mod tests;
 
 use promoflow_model::message::ChannelKind;
 use promoflow_store::StoreError;
@@ -12,6 +17,7 @@ use crate::errors::{Error, Result};
 use crate::transaction::{Seat, Transaction};
 use shares::Work;
 
+pub(crate) use beat::Beat;
 pub(crate) use shares::{RUN_SHARES, Shares};
 
 /// How many transactions of one host may write at a time.
@@ -51,28 +57,41 @@ pub(crate) fn register(connection: &Connection) -> Result<String> {
 ///
 /// This is a write, and waits until a commit in flight has ended: with a synchronous standby only a
 /// later commit proves that what is visible is also safe.
-pub(crate) fn take_over(connection: &Connection, host: &str, number: i32) -> Result<Seat> {
-    let answer = connection.query(
-        "UPDATE seat SET epoch = epoch + 1 FROM host
-         WHERE seat.host = $1 AND seat.number = $2 AND host.id = seat.host
-         RETURNING seat.epoch, seat.batch, host.ended_at IS NULL",
-        params![host, number],
-    )?;
-    let row = answer.rows.into_iter().next();
-    let row = row.ok_or(Error::Fenced)?;
+pub(crate) fn take_over_seat(connection: &Connection, host: &str, number: i32) -> Result<Seat> {
+    connection.notices().take_warning();
+    let answers = connection.pipeline(&[
+        ("BEGIN", params![]),
+        (
+            "UPDATE seat SET epoch = epoch + 1 WHERE host = $1 AND number = $2
+             RETURNING epoch, batch",
+            params![host, number],
+        ),
+        // After the lock: a host that was taken for dead meanwhile has ended.
+        (
+            "SELECT ended_at IS NULL FROM host WHERE id = $1",
+            params![host],
+        ),
+        ("COMMIT", params![]),
+    ])?;
+    if connection.notices().take_warning() {
+        return Err(Error::Lost("the database warned of the commit".into()));
+    }
+    let row = |answer: usize| answers.get(answer).and_then(|answer| answer.rows.first());
+    let (seat, runs) = (row(1).ok_or(Error::Fenced)?, row(2).ok_or(Error::Fenced)?);
     Ok(Seat {
         host: host.to_owned(),
         number,
-        epoch: match row.get(2)? {
-            true => row.get(0)?,
+        epoch: match runs.get(0)? {
+            true => seat.get(0)?,
             // Its epoch is nobody's: the host has ended.
             false => -1,
         },
-        batch: row.get(1)?,
+        batch: seat.get(1)?,
     })
 }
 
-/// Records that a host has ended by itself: its leases and its shares are free.
+/// Records that a host has ended by itself: its leases and its shares are free, and its seats are
+/// removed.
 pub(crate) fn leave(connection: &Connection, host: &str) -> Result<()> {
     connection.run_script("BEGIN")?;
     connection.pipeline(&[
@@ -94,6 +113,13 @@ pub(crate) fn leave(connection: &Connection, host: &str) -> Result<()> {
         (counts::FOLD[1], params![host]),
         (counts::FOLD[2], params![host]),
         (counts::FOLD[3], params![host]),
+        (
+            "UPDATE seat SET batch = batch
+                 + (SELECT sum(old.batch)::bigint FROM seat AS old WHERE old.host = $1)
+             WHERE host = '' AND EXISTS (SELECT 1 FROM seat AS old WHERE old.host = $1)",
+            params![host],
+        ),
+        ("DELETE FROM seat WHERE host = $1", params![host]),
         ("COMMIT", params![]),
     ])?;
     Ok(())
@@ -135,8 +161,16 @@ impl PostgresStore {
 
     /// Records that this process asks for work, and takes free shares of it if it did not before.
     fn ask_for(&self, work: &[Work]) -> Result<()> {
-        if self.shares.ask(work) {
-            // Written with the beat.
+        if !self.shares.are_binding() {
+            return Ok(());
+        }
+        // It is no host before its first write, nor after it was taken for dead.
+        let is_no_host = self.pool.seats.host().is_none();
+        if is_no_host {
+            self.pool.host()?;
+        }
+        if self.shares.ask(work) || is_no_host {
+            self.pool.beat.beat_now();
         }
         Ok(())
     }

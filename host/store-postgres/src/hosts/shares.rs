@@ -76,7 +76,7 @@ impl Share {
 pub(crate) struct SharePage {
     /// The host's own.
     pub(crate) own: HashSet<Share>,
-    /// Those that no host has, whether or not they have a row.
+    /// Those that are asked for and that no host has, whether or not they have a row.
     pub(crate) free: HashSet<Share>,
 }
 
@@ -225,13 +225,15 @@ impl Shares {
         };
     }
 
+    /// Returns true if this process does nothing but what its shares allow.
+    pub(super) fn are_binding(&self) -> bool {
+        self.state.lock().members > 0
+    }
+
     /// Records that work of these kinds is asked for. Returns true if one of them was not asked for
     /// lately, so that its shares, if they are free, are not taken yet.
     pub(super) fn ask(&self, work: &[Work]) -> bool {
         let mut state = self.state.lock();
-        if state.members == 0 {
-            return false;
-        }
         let now = Instant::now();
         let is_new = |work: &Work| !state.is_wanted(*work);
         let is_new = work.iter().any(is_new);

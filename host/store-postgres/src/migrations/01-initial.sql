@@ -28,18 +28,21 @@ CREATE SEQUENCE delivery_ids INCREMENT BY 64;
 
 -- Hosts: the processes that write to the database.
 
--- A process that has written. `beat` grows every second while it runs. `ended_at`: when it ended, or
--- was taken for dead; it may not write any more under that name.
+-- A process that has written. `beat` grows every second while it runs. `executes`: 1 while it asks
+-- for due runs. `ended_at`: when it ended, or was taken for dead; it may not write any more under
+-- that name.
 CREATE TABLE host (
     id text COLLATE "C" PRIMARY KEY,
     beat bigint NOT NULL,
     joined_at bigint NOT NULL,
+    executes integer NOT NULL DEFAULT 0 CHECK (executes IN (0, 1)),
     ended_at bigint
 );
 
 -- The right of a host's connection to write. Each transaction that writes begins with raising
 -- `batch`: if no row has its `epoch` any more, it may not write. So the row also tells whether a
--- commit whose answer was lost was stored, and locking all rows keeps every other writer out.
+-- commit whose answer was lost was stored, and locking all rows keeps every other writer out. The
+-- sum of `batch` grows with every commit: those of removed seats are added to the host ''.
 CREATE TABLE seat (
     host text COLLATE "C" NOT NULL,
     number integer NOT NULL,
@@ -47,6 +50,7 @@ CREATE TABLE seat (
     batch bigint NOT NULL,
     PRIMARY KEY (host, number)
 ) WITH (fillfactor = 20);
+INSERT INTO seat (host, number, epoch, batch) VALUES ('', 0, 0, 0);
 
 -- The row that whoever locks all seats, or adds some, locks first.
 CREATE TABLE barrier (
@@ -64,8 +68,8 @@ CREATE TABLE share (
     PRIMARY KEY (kind, name)
 );
 
--- A stretch of available codes of a code group that a host has leased. Leases only keep hosts apart:
--- a claim is decided by its commit.
+-- A stretch of available codes of a code group that a host has leased, at a time. Leases only keep
+-- hosts apart: a claim is decided by its commit.
 CREATE TABLE lease (
     code_group bigint NOT NULL,
     from_expires_at bigint NOT NULL,
@@ -73,6 +77,7 @@ CREATE TABLE lease (
     to_expires_at bigint NOT NULL,
     to_code_id bigint NOT NULL,
     host text COLLATE "C" NOT NULL,
+    leased_at bigint NOT NULL,
     PRIMARY KEY (code_group, from_expires_at, from_code_id, host)
 );
 CREATE INDEX lease_by_host ON lease (host);
