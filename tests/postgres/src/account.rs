@@ -12,6 +12,7 @@ use crate::Error;
 const NAMES: [&str; 2] = ["postgres", "nobody"];
 
 /// The account of the server.
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Account {
     /// That of this process.
     Own,

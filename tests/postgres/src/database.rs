@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use crate::Error;
 use crate::psql::Psql;
+use crate::{Error, Server};
 
 /// A database that is removed when this value is dropped.
 #[derive(Debug)]
@@ -50,9 +50,26 @@ impl TestDatabase {
         &self.address
     }
 
+    /// Returns the address of the database behind any of these ports of this machine, such as those
+    /// of proxies, or of a primary and its standby.
+    pub fn address_at(&self, ports: &[u16]) -> String {
+        self.psql.address_at(ports, &self.name)
+    }
+
     /// Executes a statement with `psql`.
     pub fn execute(&self, sql: &str) -> Result<(), Error> {
         self.psql.execute(&self.name, sql)
+    }
+
+    /// Returns the rows of a query, executed with `psql`: the values of each as text, NULL as an
+    /// empty one.
+    pub fn query(&self, sql: &str) -> Result<Vec<Vec<String>>, Error> {
+        self.psql.query(&self.name, sql)
+    }
+
+    /// Returns the rows of a query of this database on another server, such as the standby.
+    pub fn query_on(&self, server: &Server, sql: &str) -> Result<Vec<Vec<String>>, Error> {
+        server.psql.query(&self.name, sql)
     }
 }
 

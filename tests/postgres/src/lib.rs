@@ -3,16 +3,23 @@
 //! [`database`] starts a server when a test process first asks for one. Data are in a temporary
 //! folder. The server stops and the folder is removed when the process ends, however it ends.
 //!
+//! For faults, a [`Server`] of a test's own is killed, restarted, or replaced by its synchronous
+//! standby, and a [`Proxy`] breaks connections to it.
+//!
 //! PostgreSQL must be installed, but not run. A test that needs it fails where it is missing.
 //! `cargo xtask test` unpacks it in `target/test-tools` in that case.
 #![forbid(unsafe_code)]
 
 mod account;
+mod answers;
 mod database;
 mod folder;
 mod programs;
+mod proxy;
 mod psql;
 mod server;
+mod standby;
+mod supervisor;
 mod template;
 
 use std::fmt;
@@ -20,6 +27,7 @@ use std::sync::OnceLock;
 
 pub use database::TestDatabase;
 pub use programs::Programs;
+pub use proxy::Proxy;
 pub use server::Server;
 
 /// Creates an empty database on the server of this process.
@@ -150,6 +158,73 @@ mod tests {
         std::fs::write(written.path(), server.folder().to_str().unwrap()).unwrap();
         written.persist(&file).unwrap();
         thread::sleep(Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_standby_has_what_was_acknowledged_and_accepts_writes_once_promoted() {
+        let primary = Server::start().unwrap();
+        let standby = primary.synchronous_standby().unwrap();
+        let database = primary.database();
+        database.execute("CREATE TABLE code (id bigint)").unwrap();
+        database.execute("INSERT INTO code VALUES (7)").unwrap();
+        let insert = "INSERT INTO code VALUES (8)";
+        let early = database.query_on(&standby, insert).unwrap_err();
+        assert!(early.to_string().contains("read-only"), "{early}");
+        primary.kill().unwrap();
+        standby.promote().unwrap();
+        database.query_on(&standby, insert).unwrap();
+        let codes = database.query_on(&standby, "SELECT id FROM code ORDER BY id");
+        assert_eq!(codes.unwrap(), [["7"], ["8"]]);
+    }
+
+    #[test]
+    fn a_killed_server_starts_again_with_its_data() {
+        let server = Server::start().unwrap();
+        let database = server.database();
+        database.execute("CREATE TABLE code (id bigint)").unwrap();
+        server.kill().unwrap();
+        assert!(wait(|| Some(database.execute("TABLE code").is_err())));
+        server.start_again().unwrap();
+        database.execute("INSERT INTO code VALUES (7)").unwrap();
+        server.restart().unwrap();
+        assert_eq!(database.query("TABLE code").unwrap(), [["7"]]);
+    }
+
+    #[test]
+    fn a_proxy_breaks_connections_in_each_way() {
+        let server = Server::start().unwrap();
+        let database = server.database();
+        database.execute("CREATE TABLE code (id bigint)").unwrap();
+        let proxy = Proxy::start(server.port()).unwrap();
+        let address = database.address_at(&[proxy.port()]) + "?sslmode=disable";
+        let start = |sql: &str| {
+            let mut psql = Command::new(Programs::find().unwrap().path("psql"));
+            let psql = psql.args([&address, "--quiet", "--command", sql]);
+            psql.stderr(Stdio::null()).spawn().unwrap()
+        };
+        let succeeds = |sql: &str| start(sql).wait().unwrap().success();
+        let count = |expected: &str| {
+            let rows = database.query("SELECT count(*) FROM code").unwrap();
+            assert_eq!(rows, [[expected]]);
+        };
+        assert!(succeeds("INSERT INTO code VALUES (1)"));
+        proxy.cut();
+        assert!(!succeeds("INSERT INTO code VALUES (2)"));
+        count("1");
+        proxy.stall();
+        let mut stalled = start("INSERT INTO code VALUES (3)");
+        thread::sleep(Duration::from_millis(300));
+        assert_eq!(stalled.try_wait().unwrap(), None);
+        count("1");
+        proxy.open();
+        assert!(stalled.wait().unwrap().success());
+        count("2");
+        proxy.swallow_commits(1);
+        assert!(succeeds("INSERT INTO code VALUES (4)"));
+        assert!(!succeeds("BEGIN; INSERT INTO code VALUES (5); COMMIT"));
+        count("4");
+        assert_eq!(proxy.swallowed(), 1);
+        assert!(succeeds("BEGIN; INSERT INTO code VALUES (6); COMMIT"));
     }
 
     fn wait<T>(ready: impl Fn() -> Option<T>) -> T {

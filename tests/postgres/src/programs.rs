@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::Error;
 
 /// The programs that tests run.
-const NEEDED: [&str; 4] = ["initdb", "pg_ctl", "postgres", "psql"];
+const NEEDED: [&str; 5] = ["initdb", "pg_basebackup", "pg_ctl", "postgres", "psql"];
 
 /// Where distributions install the programs, in a folder for each version.
 const INSTALLED: &str = "usr/lib/postgresql";

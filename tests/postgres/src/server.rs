@@ -1,69 +1,64 @@
 //! A server of its own, on a port of its own.
 
-use std::io::{self, BufRead, BufReader};
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::{env, fs};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use std::{env, fs, io, thread};
 
 use crate::account::Account;
 use crate::folder::Folder;
 use crate::psql::Psql;
+use crate::supervisor::Supervisor;
 use crate::{Error, Programs, TestDatabase, template};
-
-/// Starts the server, says so, and stops it when standard input ends: when the process that holds
-/// the other end of the pipe is gone.
-const SUPERVISOR: &str = r#"
-"$PG_CTL" start --wait --pgdata=data --log=log --options="$OPTIONS" </dev/null >/dev/null \
-    && echo started || echo failed
-cat >/dev/null
-"$PG_CTL" stop --wait --mode=immediate --pgdata=data </dev/null >/dev/null 2>&1
-cd / && rm -rf "$FOLDER"
-"#;
-
-/// `fsync` and `synchronous_commit` stay on, their defaults: Promoflow refuses to work without.
-/// Compiled queries would need a library of 100 MB and speed nothing up here.
-const SETTINGS: &str = "-c listen_addresses=127.0.0.1 -c unix_socket_directories= \
-     -c max_connections=300 -c shared_buffers=64MB -c max_wal_size=256MB -c jit=off";
 
 /// Attempts to find a port that no other process takes before the server does.
 const MAX_ATTEMPTS: u32 = 5;
+/// How long processes of a killed server may need to notice that it is gone.
+const START_TIME: Duration = Duration::from_secs(30);
 
 /// A running server, which is stopped and removed when this value is dropped or the process ends.
 #[derive(Debug)]
 pub struct Server {
-    psql: Psql,
+    pub(crate) programs: Programs,
+    pub(crate) psql: Psql,
     folder: PathBuf,
     databases: AtomicU64,
-    supervisor: Child,
-    /// Never written to: its end makes the supervisor stop the server.
-    pipe: Option<ChildStdin>,
+    supervisor: Mutex<Supervisor>,
 }
 
 impl Server {
     /// Starts a server with files of its own in a temporary folder.
     pub fn start() -> Result<Server, Error> {
         let programs = Programs::find()?;
-        let folder = Folder::create(&env::temp_dir(), "promoflow-postgres")
-            .map_err(Error::of("create a temporary folder"))?;
-        let account = Account::select(folder.path())?;
-        account.own(folder.path())?;
+        let (folder, account) = new_folder()?;
         let password = template::create(&programs, &account, folder.path())?;
+        Server::start_in(programs, account, folder, &password)
+    }
+
+    /// Starts a server with the files in `folder/data`.
+    pub(crate) fn start_in(
+        programs: Programs,
+        account: Account,
+        folder: Folder,
+        password: &str,
+    ) -> Result<Server, Error> {
         for _ in 0..MAX_ATTEMPTS {
             let port = unused_port().map_err(Error::of("find an unused port"))?;
-            let supervised = supervise(&programs, &account, folder.path(), port);
-            let Some((supervisor, pipe)) = supervised.map_err(Error::of("start sh"))? else {
+            let mut supervisor = Supervisor::start(&programs, account, folder.path(), port)?;
+            if !perform(&mut supervisor, "start")? {
+                // Otherwise the supervisor would remove the folder, which the next attempt needs.
+                supervisor.abandon().map_err(Error::of("end sh"))?;
                 continue;
-            };
+            }
             return Ok(Server {
-                psql: Psql::new(programs, port, password),
+                psql: Psql::new(programs.clone(), port, password.to_owned()),
+                programs,
                 // The supervisor removes it.
                 folder: folder.keep(),
                 databases: AtomicU64::new(0),
-                supervisor,
-                pipe: Some(pipe),
+                supervisor: Mutex::new(supervisor),
             });
         }
         let log = fs::read_to_string(folder.path().join("log")).unwrap_or_default();
@@ -83,50 +78,70 @@ impl Server {
     pub fn folder(&self) -> &Path {
         &self.folder
     }
-}
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.pipe.take());
-        let _ = self.supervisor.wait();
+    /// Returns the port on which the server listens.
+    pub fn port(&self) -> u16 {
+        self.psql.port()
     }
-}
 
-/// Starts a supervisor and waits for it to start the server. Returns nothing if the server fails.
-fn supervise(
-    programs: &Programs,
-    account: &Account,
-    folder: &Path,
-    port: u16,
-) -> io::Result<Option<(Child, ChildStdin)>> {
-    let mut command = account.command(Path::new("sh"));
-    programs.prepare(&mut command);
-    let mut supervisor = command
-        .current_dir(folder)
-        .args(["-c", SUPERVISOR])
-        .env("PG_CTL", programs.path("pg_ctl"))
-        .env("OPTIONS", format!("{SETTINGS} -c port={port}"))
-        .env("FOLDER", folder)
-        // A Ctrl-C must not end the supervisor before the process that it watches.
-        .process_group(0)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let (pipe, output) = (supervisor.stdin.take(), supervisor.stdout.take());
-    let mut line = String::new();
-    if let Some(output) = output {
-        BufReader::new(output).read_line(&mut line)?;
+    /// Kills the server with SIGKILL, as a crash of the machine does. Its processes end when they
+    /// notice that.
+    pub fn kill(&self) -> Result<(), Error> {
+        self.perform("kill")
     }
-    match pipe {
-        Some(pipe) if line.trim() == "started" => Ok(Some((supervisor, pipe))),
-        _ => {
-            // Otherwise the supervisor would remove the folder, which the next attempt needs.
-            supervisor.kill()?;
-            supervisor.wait()?;
-            Ok(None)
+
+    /// Starts a server that was killed.
+    pub fn start_again(&self) -> Result<(), Error> {
+        let began = Instant::now();
+        loop {
+            // Fails while processes of the killed server still use its memory.
+            match self.perform("start") {
+                Err(_) if began.elapsed() < START_TIME => {
+                    thread::sleep(Duration::from_millis(100));
+                }
+                started => return started,
+            }
         }
     }
+
+    /// Restarts the server. Open connections are closed, and their transactions are rolled back.
+    pub fn restart(&self) -> Result<(), Error> {
+        self.perform("restart fast")
+    }
+
+    /// Makes a standby accept writes.
+    pub fn promote(&self) -> Result<(), Error> {
+        self.perform("promote")
+    }
+
+    fn perform(&self, action: &str) -> Result<(), Error> {
+        let mut supervisor = self
+            .supervisor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match perform(&mut supervisor, action)? {
+            true => Ok(()),
+            false => {
+                let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+                Err(Error(format!("cannot {action} PostgreSQL:\n{log}")))
+            }
+        }
+    }
+}
+
+fn perform(supervisor: &mut Supervisor, action: &str) -> Result<bool, Error> {
+    supervisor
+        .perform(action)
+        .map_err(Error::of("ask sh for an action"))
+}
+
+/// Creates a folder for a server, and selects its account.
+pub(crate) fn new_folder() -> Result<(Folder, Account), Error> {
+    let folder = Folder::create(&env::temp_dir(), "promoflow-postgres")
+        .map_err(Error::of("create a temporary folder"))?;
+    let account = Account::select(folder.path())?;
+    account.own(folder.path())?;
+    Ok((folder, account))
 }
 
 fn unused_port() -> io::Result<u16> {
