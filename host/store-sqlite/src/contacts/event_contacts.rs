@@ -11,7 +11,8 @@ use crate::{
     Result, SqliteStore, damaged, number_setting, raise_setting, set_setting, skip_damaged,
 };
 use promoflow_model::clock::Timestamp;
-use promoflow_model::contact::{AddressKind, Contact, ContactKey, NewContact, is_placeholder};
+use promoflow_model::contact::{AddressKind, Contact, ContactKey, NewContact};
+use promoflow_store::rules::contacts::stated_names;
 
 /// The number of events in one filling transaction. Other writers wait for it.
 const MAX_FILL_EVENTS: i64 = 2_000;
@@ -92,36 +93,15 @@ pub(crate) fn add_from_event(
 }
 
 /// Finds the contact of a row or an event, by the first name that it states.
-///
-/// An unknown id or external id means a new contact. An address, or the key of an event, means the
-/// contact that has it, unless that contact has an external id other than the stated one.
 pub(super) fn find_stated(
     connection: &Connection,
     key: Option<&str>,
     new: &NewContact,
 ) -> Result<Option<ContactRow>> {
-    if let Some(id) = &new.id {
-        return find_row(connection, &ContactKey::Id(id.clone()));
-    }
-    if let Some(id) = &new.external_id
-        && let Some(row) = find_row(connection, &ContactKey::ExternalId(id.clone()))?
-    {
-        return Ok(Some(row));
-    }
-    // A key that equals one of the parameters adds no information to that parameter.
-    let says_more = |key: &&str| {
-        !is_placeholder(key) && new.external_id.as_deref() != Some(*key) && !new.has_address(key)
-    };
-    let by_key = key
-        .filter(says_more)
-        .map(|key| ContactKey::Any(key.to_owned()));
-    let by_key = by_key.into_iter().flat_map(ContactKey::candidates);
-    let addresses = new.addresses.iter();
-    let by_address = addresses.map(|(kind, address)| ContactKey::Address(*kind, address.clone()));
-    for name in by_key.chain(by_address) {
-        let row = match &name {
+    for name in stated_names(key, new) {
+        let row = match &name.key {
             ContactKey::Address(kind, address) => {
-                find_by_address(connection, *kind, address, new.external_id.is_some())?
+                find_by_address(connection, *kind, address, name.anonymous)?
             }
             other => find_row(connection, other)?,
         };

@@ -9,6 +9,7 @@
 //! | [`alternatives`] | which alternative of a delivery is tried |
 //! | [`attempts`] | what the end of an attempt does to its delivery |
 //! | [`batch`] | how units are committed if their batch cannot be |
+//! | [`contacts`] | which contact a row or an event is about |
 //! | [`deliveries`] | how a staged delivery begins |
 //! | [`release`] | whether a code may return to the pool |
 //! | [`retirement`] | what retiring or reinstating does to a code |
@@ -24,6 +25,7 @@ pub mod actions;
 pub mod alternatives;
 pub mod attempts;
 pub mod batch;
+pub mod contacts;
 pub mod deliveries;
 pub mod release;
 pub mod retirement;
