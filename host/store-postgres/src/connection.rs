@@ -143,11 +143,13 @@ impl Connection {
     /// transaction fail too, and its error is returned.
     pub(crate) fn pipeline(&self, queries: &[Query<'_>]) -> Result<Vec<Answer>> {
         self.wait(async {
-            let missing: Vec<&str> = {
+            let mut missing: Vec<&str> = {
                 let known = self.statements.borrow();
                 let sqls = queries.iter().map(|(sql, _)| *sql);
                 sqls.filter(|sql| !known.contains_key(*sql)).collect()
             };
+            missing.sort_unstable();
+            missing.dedup();
             if !missing.is_empty() {
                 let prepared = missing.iter().map(|sql| self.client.prepare(sql));
                 let prepared = try_join_all(prepared).await?;

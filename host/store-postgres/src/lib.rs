@@ -81,6 +81,7 @@ use parking_lot::Mutex;
 
 use address::Address;
 use code_groups::CodeGroupIds;
+use contacts::ContactOverlay;
 use errors::{Result, StoreResult};
 use hosts::Shares;
 use pool::Pool;
@@ -94,6 +95,8 @@ pub struct PostgresStore {
     code_groups: Mutex<CodeGroupIds>,
     /// Locked by the upload whose turn it is to write.
     uploading: Mutex<()>,
+    /// The directory for test runs while contacts are disabled, once it was asked for.
+    contact_overlay: Mutex<Option<Arc<ContactOverlay>>>,
 }
 
 impl PostgresStore {
@@ -115,6 +118,7 @@ impl PostgresStore {
             pool,
             code_groups: Mutex::default(),
             uploading: Mutex::default(),
+            contact_overlay: Mutex::default(),
         })
     }
 
