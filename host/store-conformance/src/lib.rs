@@ -37,6 +37,11 @@ use promoflow_store::Store;
 
 /// Access to an engine under test.
 pub trait Harness: Sized {
+    /// True if any number of processes execute at a time and divide the work, false if one does.
+    const DIVIDES_WORK: bool = false;
+    /// A tool that backs the database up; `None` if the store does.
+    const BACKUP_TOOL: Option<&'static str> = None;
+
     /// Creates a new, empty store.
     fn create() -> Self;
 
@@ -81,7 +86,7 @@ macro_rules! conformance_tests {
                 permanent_failure_switches_to_the_alternative,
                 failed_deliveries_are_restarted_and_listed, deliveries_are_rescheduled_or_fail,
                 due_pages_alternate_and_exclude;
-            installation: identity_calendar_and_schema, only_one_member_executes,
+            installation: identity_calendar_and_schema, members_execute_until_they_end,
                 commits_are_noticed,
                 p7_everything_acknowledged_survives_a_restart;
             pool: p9_unused_codes_are_only_retired, leases_change_nothing, lists_and_counts_by_filter,

@@ -16,6 +16,9 @@ struct Postgres {
 }
 
 impl Harness for Postgres {
+    const DIVIDES_WORK: bool = true;
+    const BACKUP_TOOL: Option<&'static str> = Some("pg_dump");
+
     fn create() -> Postgres {
         let database = Arc::new(promoflow_test_postgres::database());
         let store = PostgresStore::open(database.address()).unwrap();
