@@ -126,10 +126,7 @@ impl DeliveryStore for PostgresStore {
         scheduled_first: bool,
         excluded: &HashSet<DeliveryId>,
     ) -> StoreResult<DuePage> {
-        let kinds = kinds.iter().copied();
-        let kinds: Vec<ChannelKind> = kinds
-            .filter(|kind| self.shares.owns_channel(*kind))
-            .collect();
+        let kinds = self.channels_to_deliver(kinds)?;
         if kinds.is_empty() {
             return Ok(DuePage::default());
         }

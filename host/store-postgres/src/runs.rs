@@ -198,7 +198,7 @@ impl RunStore for PostgresStore {
         excluded_workflows: &[WorkflowVersionId],
         excluded: &HashSet<RunId>,
     ) -> StoreResult<DueRuns> {
-        let shares = self.shares.runs();
+        let shares = self.runs_to_continue()?;
         let shares = shares.as_deref();
         Ok(self.read(|transaction| {
             due_runs::page(

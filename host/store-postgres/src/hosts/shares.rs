@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use promoflow_model::message::ChannelKind;
-use promoflow_store::{DeliveryId, Tenure};
+use promoflow_store::{CommitReply, CommitUnit, DeliveryId, Tenure};
 
 use crate::errors::{Result, read_name};
 
@@ -105,7 +105,7 @@ struct State {
     /// The number of hosts that execute runs, as of the last beat.
     executors: usize,
     /// Attempts that this process has started and not ended.
-    open: HashMap<(DeliveryId, u32), ChannelKind>,
+    open: HashSet<(DeliveryId, u32)>,
 }
 
 impl State {
@@ -126,9 +126,11 @@ impl State {
                 .is_some_and(|asked| asked.elapsed() < IDLE_TIME)
     }
 
+    /// Returns true if a share must be kept for an attempt in progress. Which channel that uses is
+    /// not worth knowing: a process asks for all of its channels, or for none.
     fn has_open_attempts(&self, share: Share) -> bool {
         match share {
-            Share::Channel(kind) => self.open.values().any(|open| *open == kind),
+            Share::Channel(_) => !self.open.is_empty(),
             Share::Run(_) | Share::Alerts => false,
         }
     }
@@ -174,7 +176,7 @@ impl Shares {
     fn is_own(&self, kind: ChannelKind, delivery: DeliveryId, attempt: u32) -> bool {
         let state = self.state.lock();
         state.members == 0
-            || state.owns(Share::Channel(kind)) && state.open.contains_key(&(delivery, attempt))
+            || state.owns(Share::Channel(kind)) && state.open.contains(&(delivery, attempt))
     }
 
     /// Returns true if this process may send notifications of alerts.
@@ -183,14 +185,21 @@ impl Shares {
         state.members == 0 || state.owns(Share::Alerts)
     }
 
-    /// Records that this process has started an attempt. To be called once its start is committed.
-    pub(crate) fn started(&self, kind: ChannelKind, delivery: DeliveryId, attempt: u32) {
-        self.state.lock().open.insert((delivery, attempt), kind);
-    }
-
-    /// Records that an attempt of this process has ended. To be called once its end is committed.
-    pub(crate) fn ended(&self, delivery: DeliveryId, attempt: u32) {
-        self.state.lock().open.remove(&(delivery, attempt));
+    /// Records the attempts that this process has started and ended. To be called once the commit has
+    /// ended, and before its caller learns of it.
+    pub(crate) fn committed(&self, units: &[CommitUnit], replies: &[CommitReply]) {
+        let mut state = self.state.lock();
+        for (unit, reply) in units.iter().zip(replies) {
+            let (CommitUnit::Attempts(batch), CommitReply::Started(started)) = (unit, reply) else {
+                continue;
+            };
+            for end in &batch.ends {
+                state.open.remove(&(end.delivery, end.attempt));
+            }
+            if state.members > 0 {
+                state.open.extend(started);
+            }
+        }
     }
 
     /// Returns the number of hosts that execute runs; at least 1.
