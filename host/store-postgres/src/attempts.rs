@@ -179,7 +179,7 @@ fn record_end(transaction: &Transaction<'_>, end: &AttemptEnd, now: Timestamp) -
 
 /// Returns the stored name of an outcome, and whether it is ambiguous; `None` if no attempt was
 /// made.
-fn stored_outcome(outcome: &AttemptOutcome) -> Option<(&'static str, bool)> {
+pub(crate) fn stored_outcome(outcome: &AttemptOutcome) -> Option<(&'static str, bool)> {
     match outcome {
         AttemptOutcome::Delivered => Some(("delivered", false)),
         AttemptOutcome::RetryableFailure { ambiguous, .. }

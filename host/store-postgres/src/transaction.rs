@@ -211,9 +211,10 @@ impl<'c> Transaction<'c> {
         }
     }
 
-    /// Undoes everything.
+    /// Undoes everything. If anything follows, it is a transaction of its own.
     pub(crate) fn roll_back(&self) -> Result<()> {
-        match self.is_open.get() {
+        self.last.take();
+        match self.is_open.replace(false) {
             true => Transaction::roll_back_on(self.connection),
             false => Ok(()),
         }

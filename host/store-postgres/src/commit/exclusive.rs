@@ -27,7 +27,7 @@ use crate::{
 pub(super) fn commit(
     store: &PostgresStore,
     transaction: &Transaction<'_>,
-    units: &[CommitUnit],
+    units: &[&CommitUnit],
     clock: &dyn Clock,
 ) -> Result<(Vec<CommitReply>, bool)> {
     let generation = number_setting(transaction, "pool-generation")?;

@@ -20,7 +20,9 @@ use promoflow_store::{ContactSession, ContactStore, DeliveryId, Directory};
 
 pub(crate) use contact_overlay::ContactOverlay;
 pub(crate) use event_contacts::{add_from_event, are_enabled};
-pub(crate) use suppressions::{any_suppression, is_delivery_suppressed};
+pub(crate) use suppressions::{
+    ANY_SUPPRESSION, FIND_SUPPRESSED, any_suppression, is_delivery_suppressed,
+};
 
 use crate::PostgresStore;
 use crate::connection::{Row, params};

@@ -19,13 +19,30 @@ use crate::deliveries::read_channel;
 use crate::errors::{Result, damaged};
 use crate::transaction::Transaction;
 
+/// Finds a row if there is any unsubscription at all.
+pub(crate) const ANY_SUPPRESSION: &str = "SELECT 1 WHERE EXISTS (SELECT 1 FROM suppression)
+         OR EXISTS (SELECT 1 FROM consent WHERE given = 0)";
+/// Finds deliveries that may have to be skipped, for which
+/// [`is_delivery_suppressed`] decides. Its parameters are columns: the deliveries' ids, the kinds of
+/// their addresses, the normalised addresses, and the channels.
+pub(crate) const FIND_SUPPRESSED: &str = "SELECT delivery.id
+     FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[])
+         AS delivery (id, kind, address_key, channel)
+     WHERE EXISTS (
+             SELECT 1 FROM suppression AS one
+             WHERE one.channel = delivery.channel AND one.address_key = delivery.address_key)
+         OR EXISTS (
+             SELECT 1 FROM contact_address AS one JOIN consent USING (contact)
+             WHERE one.kind = delivery.kind AND one.address_key = delivery.address_key
+                 AND consent.channel = delivery.channel AND given = 0)
+         OR EXISTS (
+             SELECT 1 FROM former_address AS one JOIN consent USING (contact)
+             WHERE one.kind = delivery.kind AND one.address_key = delivery.address_key
+                 AND consent.channel = delivery.channel AND given = 0)";
+
 /// Returns true if there is any unsubscription at all.
 pub(crate) fn any_suppression(transaction: &Transaction<'_>) -> Result<bool> {
-    transaction.exists(
-        "SELECT 1 WHERE EXISTS (SELECT 1 FROM suppression)
-             OR EXISTS (SELECT 1 FROM consent WHERE given = 0)",
-        &[],
-    )
+    transaction.exists(ANY_SUPPRESSION, &[])
 }
 
 /// Returns true if this address has unsubscribed from the channel, or a contact that has it did.
