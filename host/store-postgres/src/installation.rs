@@ -59,6 +59,6 @@ impl InstallationStore for PostgresStore {
     }
 
     fn audit(&self) -> StoreResult<Vec<PromiseReport>> {
-        Ok(self.read(audit::audit)?)
+        Ok(audit::audit(|check| self.read(check))?)
     }
 }

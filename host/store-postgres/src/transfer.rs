@@ -161,7 +161,14 @@ fn make(connection: &Connection, fill: &mut Fill<'_>) -> Result<Vec<PromiseRepor
     continue_ids(connection)?;
     let transaction = Transaction::alone(connection);
     counts::recount(&transaction)?;
-    audit::audit(&transaction)
+    audit::audit(|check| {
+        transaction.execute("SAVEPOINT before_check", &[])?;
+        let found = check(&transaction);
+        if found.is_err() {
+            transaction.execute("ROLLBACK TO SAVEPOINT before_check", &[])?;
+        }
+        found
+    })
 }
 
 struct PostgresTarget<'c> {
