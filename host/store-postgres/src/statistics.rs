@@ -257,7 +257,7 @@ impl StatisticsStore for PostgresStore {
             let row = transaction.row(
                 "SELECT count(*) FROM (SELECT 1 FROM available_code
                      WHERE code_group = $1 AND expires_at > $2 AND expires_at <= $3
-                     LIMIT $4) AS some",
+                     LIMIT $4) AS available",
                 params![id, from.0, to.0, limit],
             )?;
             row.map_or(Ok(0), |row| number(&row, 0))

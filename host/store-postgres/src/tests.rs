@@ -43,8 +43,12 @@ impl Harness for Postgres {
     }
 }
 
+mod audit;
+
 mod conformance {
     use super::Postgres;
 
     promoflow_store_conformance::conformance_tests!(Postgres);
 }
+
+mod several_hosts;

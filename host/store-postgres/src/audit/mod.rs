@@ -49,15 +49,17 @@ pub(crate) fn audit(
         let found = match each(&|transaction| run(transaction, check, false)) {
             // Not validated for every row up front, which would take as long as the check itself.
             Err(error) if is_malformed(&error) => {
-                let (checked, mut violations) =
-                    each(&|transaction| run(transaction, check, true))?;
+                let (checked, mut violations) = each(&|transaction| run(transaction, check, true))?;
                 violations.insert(0, UNREADABLE.to_owned());
                 Ok((checked, violations))
             }
             found => found,
         };
         let (checked, violations) = found?;
-        match reports.last_mut().filter(|last| last.promise == check.promise) {
+        match reports
+            .last_mut()
+            .filter(|last| last.promise == check.promise)
+        {
             Some(last) => {
                 last.checked += checked;
                 last.violations.extend(violations);
