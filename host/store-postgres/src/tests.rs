@@ -10,7 +10,7 @@ use promoflow_test_postgres::TestDatabase;
 use super::PostgresStore;
 
 /// A store in a database of its own.
-struct Postgres {
+pub(crate) struct Postgres {
     store: PostgresStore,
     database: Arc<TestDatabase>,
 }

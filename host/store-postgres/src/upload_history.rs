@@ -102,6 +102,39 @@ fn upload_row(row: &Row) -> Result<UploadRow> {
     })
 }
 
+/// The number of rows by outcome.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) inserted: i64,
+    pub(crate) updated: i64,
+    pub(crate) unchanged: i64,
+    pub(crate) rejected: i64,
+}
+
+/// Records rows of an upload, whose new codes have numbers from `first_code_id` on. In an exclusive
+/// transaction.
+pub(crate) fn add_batch(
+    transaction: &Transaction<'_>,
+    upload: i64,
+    first_code_id: i64,
+    counts: Counts,
+) -> Result<()> {
+    transaction.execute(
+        "INSERT INTO upload_batch
+             (id, upload, first_code_id, inserted, updated, unchanged, rejected)
+         SELECT coalesce(max(id), 0) + 1, $1, $2, $3, $4, $5, $6 FROM upload_batch",
+        params![
+            upload,
+            first_code_id,
+            counts.inserted,
+            counts.updated,
+            counts.unchanged,
+            counts.rejected
+        ],
+    )?;
+    Ok(())
+}
+
 /// Records the end of an upload, even if it was marked as interrupted before.
 pub(crate) fn end(transaction: &Transaction<'_>, id: UploadId, end: &UploadEnd) -> Result<()> {
     let state = match end.is_complete {

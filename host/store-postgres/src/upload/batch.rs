@@ -17,6 +17,7 @@ use crate::errors::Result;
 use crate::settings::{calendar, increase_setting, take_numbers};
 use crate::spellings;
 use crate::transaction::Transaction;
+use crate::upload_history::{self, Counts};
 
 /// The rows of one exclusive transaction.
 pub(super) struct Batch<'b> {
@@ -200,19 +201,14 @@ impl Batch<'_> {
 
     fn log_batch(&self, first: i64, outcomes: &[RowOutcome]) -> Result<()> {
         let count = |wanted: RowOutcome| outcomes.iter().filter(|&o| *o == wanted).count() as i64;
-        let (inserted, updated) = (count(RowOutcome::Inserted), count(RowOutcome::Updated));
-        self.transaction.execute(
-            "INSERT INTO upload_batch (upload, first_code_id, inserted, updated, unchanged, rejected)
-             VALUES ($1, $2, $3, $4, $5, 0)",
-            params![
-                self.upload,
-                first,
-                inserted,
-                updated,
-                count(RowOutcome::Unchanged)
-            ],
-        )?;
-        if inserted + updated > 0 {
+        let counts = Counts {
+            inserted: count(RowOutcome::Inserted),
+            updated: count(RowOutcome::Updated),
+            unchanged: count(RowOutcome::Unchanged),
+            rejected: 0,
+        };
+        upload_history::add_batch(self.transaction, self.upload, first, counts)?;
+        if counts.inserted + counts.updated > 0 {
             increase_setting(self.transaction, "pool-generation")?;
         }
         Ok(())

@@ -38,7 +38,7 @@ use crate::errors::{Error, Result, StoreResult};
 use crate::pool::OpenTransaction;
 use crate::spellings::{find_stored_spellings, pool_has_lowercase};
 use crate::transaction::Transaction;
-use crate::upload_history;
+use crate::upload_history::{self, Counts};
 use crate::waiting_runs;
 
 use batch::Batch;
@@ -167,12 +167,11 @@ impl UploadSession for Session<'_> {
         let end = |transaction: &Transaction<'_>| {
             if ended.rejected > 0 {
                 let rejected = i64::try_from(ended.rejected).unwrap_or(i64::MAX);
-                transaction.execute(
-                    "INSERT INTO upload_batch
-                         (upload, first_code_id, inserted, updated, unchanged, rejected)
-                     VALUES ($1, 0, 0, 0, 0, $2)",
-                    params![upload, rejected],
-                )?;
+                let counts = Counts {
+                    rejected,
+                    ..Counts::default()
+                };
+                upload_history::add_batch(transaction, upload, 0, counts)?;
             }
             upload_history::end(transaction, UploadId(upload), &ended)?;
             upload_history::sum(transaction, UploadId(upload))

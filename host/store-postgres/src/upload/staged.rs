@@ -23,14 +23,15 @@ use crate::errors::{Result, StoreResult, unreadable};
 use crate::hosts::random_name;
 use crate::settings::take_numbers;
 use crate::transaction::{Mode, Transaction};
-use crate::upload_history;
+use crate::upload_history::{self, Counts};
 use crate::waiting_runs;
 
 /// Maximum number of rows in one transaction, which takes some hundredths of a second. Smaller in
 /// tests, so that small uploads have several slices.
 const SLICE_ROWS: usize = if cfg!(test) { 3 } else { 10_000 };
 
-struct Staged<'s> {
+/// A staged upload.
+pub(super) struct Staged<'s> {
     store: &'s PostgresStore,
     head: UploadHead,
     clock: &'s dyn Clock,
@@ -48,20 +49,7 @@ pub(super) fn begin<'s>(
     head: UploadHead,
     clock: &'s dyn Clock,
 ) -> Result<Box<dyn UploadSession + 's>> {
-    Ok(Box::new(Staged {
-        store,
-        head,
-        clock,
-        dry_run: DryRun::begin(store),
-        rows: 0,
-        unchanged: 0,
-        stage: Stage {
-            store,
-            name: random_name()?,
-            slices: 0,
-            is_accepted: false,
-        },
-    }))
+    Ok(Box::new(Staged::new(store, head, clock)?))
 }
 
 impl UploadSession for Staged<'_> {
@@ -110,7 +98,28 @@ impl UploadSession for Staged<'_> {
     }
 }
 
-impl Staged<'_> {
+impl<'s> Staged<'s> {
+    pub(super) fn new(
+        store: &'s PostgresStore,
+        head: UploadHead,
+        clock: &'s dyn Clock,
+    ) -> Result<Staged<'s>> {
+        Ok(Staged {
+            store,
+            head,
+            clock,
+            dry_run: DryRun::begin(store),
+            rows: 0,
+            unchanged: 0,
+            stage: Stage {
+                store,
+                name: random_name()?,
+                slices: 0,
+                is_accepted: false,
+            },
+        })
+    }
+
     /// Stores rows of the upload in slices.
     fn store_slices(&mut self, rows: &[(i64, &NewCode)]) -> Result<()> {
         let mut slice = Vec::new();
@@ -132,7 +141,7 @@ impl Staged<'_> {
     }
 
     /// Accepts the upload.
-    fn accept(&mut self, end: &UploadEnd) -> Result<UploadId> {
+    pub(super) fn accept(&mut self, end: &UploadEnd) -> Result<UploadId> {
         let stage = &self.stage;
         let rejected = i64::try_from(end.rejected).unwrap_or(i64::MAX);
         let upload = self.store.write(|transaction| {
@@ -147,12 +156,12 @@ impl Staged<'_> {
             let upload = insert(transaction, &self.head, None, self.clock)?;
             let first = take_numbers(transaction, "next-code-id", self.rows)?;
             if self.unchanged + rejected > 0 || stage.slices == 0 {
-                transaction.execute(
-                    "INSERT INTO upload_batch
-                         (upload, first_code_id, inserted, updated, unchanged, rejected)
-                     VALUES ($1, $2, 0, 0, $3, $4)",
-                    params![upload, first, self.unchanged, rejected],
-                )?;
+                let counts = Counts {
+                    unchanged: self.unchanged,
+                    rejected,
+                    ..Counts::default()
+                };
+                upload_history::add_batch(transaction, upload, first, counts)?;
             }
             transaction.execute(
                 "INSERT INTO upload_stage (upload, stage, first_code_id) VALUES ($1, $2, $3)",
