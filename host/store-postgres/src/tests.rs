@@ -11,7 +11,7 @@ use super::PostgresStore;
 
 /// A store in a database of its own.
 pub(crate) struct Postgres {
-    store: PostgresStore,
+    pub(crate) store: PostgresStore,
     database: Arc<TestDatabase>,
 }
 
