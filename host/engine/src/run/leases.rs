@@ -124,7 +124,7 @@ struct Window {
     to: Option<Position>,
     /// True if the group has no code after `to`.
     end: bool,
-    /// True if other processes had leased codes of the group when it was read last.
+    /// True if other processes had leased codes of the group while it was read.
     others: bool,
     next_read: usize,
 }
@@ -202,7 +202,7 @@ impl GroupLeases {
         let after = window.to.filter(|to| *to >= first).unwrap_or(first);
         let leased = store.lease(code_group, Some(after), window.next_read)?;
         window.end = leased.end;
-        window.others = leased.others;
+        window.others |= leased.others;
         window.next_read = (window.next_read * 4).min(MAX_READ);
         if let Some(last) = leased.codes.last() {
             window.to = Some(last.position);
