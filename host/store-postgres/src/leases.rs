@@ -110,8 +110,11 @@ impl Request<'_> {
         Ok(Found { codes, end, others })
     }
 
-    /// Returns true if an available code is in a stretch that another host has leased.
-    fn any_of_others(&self, transaction: &Transaction<'_>) -> Result<bool> {
+    /// Returns true if an available code was skipped because another host has leased it.
+    fn skipped_any(&self, transaction: &Transaction<'_>, found: &Found) -> Result<bool> {
+        if !found.others.iter().any(|(_, to)| *to > self.after) {
+            return Ok(false);
+        }
         transaction.exists(
             "SELECT 1 FROM lease WHERE code_group = $1 AND host <> $2 AND EXISTS (
                  SELECT 1 FROM available_code AS code
@@ -165,8 +168,7 @@ impl Request<'_> {
 
     fn lease(&self, transaction: &Transaction<'_>, now: i64) -> Result<Leased> {
         let mut found = self.find(transaction, i64::MIN)?;
-        let mut others =
-            found.end && !found.others.is_empty() && self.any_of_others(transaction)?;
+        let mut others = self.skipped_any(transaction, &found)?;
         if found.codes.is_empty() && others {
             let since = now - LEASE_TIME;
             found = self.find(transaction, since)?;
@@ -175,7 +177,7 @@ impl Request<'_> {
                     "DELETE FROM lease WHERE code_group = $1 AND host <> $2 AND leased_at < $3",
                     params![self.code_group, self.host, since],
                 )?;
-                others = !found.others.is_empty() && self.any_of_others(transaction)?;
+                others = self.skipped_any(transaction, &found)?;
             }
         }
         if !found.codes.is_empty() {

@@ -12,7 +12,7 @@ use super::PostgresStore;
 /// A store in a database of its own.
 pub(crate) struct Postgres {
     pub(crate) store: PostgresStore,
-    database: Arc<TestDatabase>,
+    pub(crate) database: Arc<TestDatabase>,
 }
 
 impl Harness for Postgres {

@@ -133,3 +133,49 @@ pub(super) fn remove_ended(connection: &Connection, before: Timestamp) -> Result
     ])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(beat: i64) -> Judged {
+        Judged {
+            id: "other".into(),
+            beat,
+        }
+    }
+
+    #[test]
+    fn host_is_dead_after_five_seconds_of_silence() {
+        let mut judge = Judge::default();
+        let began = Instant::now();
+        let mut look = |second: u64, beat| {
+            let at = began + Duration::from_secs(second);
+            !judge.find_dead(vec![host(beat)], at, at).is_empty()
+        };
+        // However long it beat before, and whatever number it has.
+        for second in 0..8 {
+            assert!(!look(second, -(second.cast_signed())));
+        }
+        for second in 8..12 {
+            assert!(!look(second, -7));
+        }
+        assert!(look(12, -7));
+        assert!(!look(13, -6));
+    }
+
+    #[test]
+    fn silence_while_nobody_looked_is_no_sign_of_death() {
+        let mut judge = Judge::default();
+        let began = Instant::now();
+        let mut look = |second: u64| {
+            let at = began + Duration::from_secs(second);
+            !judge.find_dead(vec![host(1)], at, at).is_empty()
+        };
+        // The database was down, or this process was stopped.
+        for second in [0, 1, 2, 10, 11, 12, 13, 14] {
+            assert!(!look(second), "{second}");
+        }
+        assert!(look(15));
+    }
+}

@@ -321,3 +321,94 @@ impl Shares {
         wanted
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all_runs() -> HashSet<Share> {
+        (0..RUN_SHARES).map(Share::Run).collect()
+    }
+
+    #[test]
+    fn surplus_is_given_up_and_no_more_is_taken() {
+        let shares = Shares::default();
+        shares.join();
+        assert!(shares.ask(&[Work::Runs]));
+        assert!(!shares.ask(&[Work::Runs]));
+        let page = SharePage {
+            own: all_runs(),
+            free: HashSet::new(),
+        };
+        let plan = shares.beaten(Instant::now(), page, 3);
+        assert_eq!((plan.take.len(), plan.give_up.len()), (0, 42));
+        assert_eq!(shares.runs().unwrap().len(), 22);
+        let page = SharePage {
+            own: (0..20).map(Share::Run).collect(),
+            free: (20..RUN_SHARES).map(Share::Run).collect(),
+        };
+        let plan = shares.beaten(Instant::now(), page, 3);
+        assert_eq!((plan.take.len(), plan.give_up.len()), (2, 0));
+        shares.taken(plan.take);
+        assert_eq!(shares.runs().unwrap().len(), 22);
+    }
+
+    #[test]
+    fn nothing_is_owned_without_a_recent_beat() {
+        let shares = Shares::default();
+        let email = ChannelKind::Email;
+        assert!(shares.owns_channel(email) && shares.runs().is_none());
+        shares.join();
+        shares.ask(&[Work::Channel(email), Work::Runs]);
+        assert!(!shares.owns_channel(email));
+        let page = || SharePage {
+            own: all_runs()
+                .into_iter()
+                .chain([Share::Channel(email)])
+                .collect(),
+            free: HashSet::new(),
+        };
+        shares.beaten(Instant::now(), page(), 1);
+        assert!(shares.owns_channel(email) && shares.runs().is_none());
+        if let Some(long_ago) = Instant::now().checked_sub(BEAT_VALIDITY) {
+            shares.beaten(long_ago, page(), 1);
+            assert!(!shares.owns_channel(email));
+            assert_eq!(shares.runs(), Some(Vec::new()));
+        }
+    }
+
+    #[test]
+    fn channel_is_kept_until_its_attempts_have_ended() {
+        use promoflow_store::{AttemptBatch, AttemptEnd, AttemptOutcome};
+
+        let shares = Shares::default();
+        let (email, delivery) = (ChannelKind::Email, DeliveryId(1));
+        shares.join();
+        let page = || SharePage {
+            own: HashSet::from([Share::Channel(email)]),
+            free: HashSet::new(),
+        };
+        let unit = |ends| {
+            CommitUnit::Attempts(Box::new(AttemptBatch {
+                ends,
+                ..AttemptBatch::default()
+            }))
+        };
+        let started = CommitReply::Started(vec![(delivery, 1)]);
+        shares.committed(&[unit(Vec::new())], &[started]);
+        // Nobody asks for it any more.
+        let plan = shares.beaten(Instant::now(), page(), 1);
+        assert_eq!(plan, Plan::default());
+        assert!(shares.may_attempt(email, delivery, 1));
+        assert!(!shares.may_attempt(email, delivery, 2));
+        let end = AttemptEnd {
+            delivery,
+            attempt: 1,
+            outcome: AttemptOutcome::Delivered,
+        };
+        shares.committed(&[unit(vec![end])], &[CommitReply::Started(Vec::new())]);
+        let plan = shares.beaten(Instant::now(), page(), 1);
+        assert_eq!(plan.give_up, [Share::Channel(email)]);
+        assert!(!shares.may_attempt(email, delivery, 1));
+    }
+}
