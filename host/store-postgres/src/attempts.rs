@@ -1,6 +1,8 @@
 //! Attempts to deliver: committed when they begin and when they end. In exclusive transactions; the
 //! shared commit has statements of its own for attempts that need no judgement.
 
+use std::collections::HashSet;
+
 use promoflow_model::clock::Timestamp;
 use promoflow_store::rules::alternatives::NextAlternative;
 use promoflow_store::rules::attempts::{DeliveryChange, delivery_after};
@@ -12,6 +14,7 @@ use promoflow_store::{
 use crate::connection::{integer, params};
 use crate::deliveries::read_channel;
 use crate::errors::Result;
+use crate::hosts::Shares;
 use crate::transaction::Transaction;
 use crate::{alternatives, contacts, deliveries, release, throttles};
 
@@ -21,6 +24,7 @@ pub(crate) const EXPIRED: &str = "the promo code that it carries has expired";
 /// Commits a dispatcher's finished attempts, reschedulings and new attempts.
 pub(crate) fn commit(
     transaction: &Transaction<'_>,
+    shares: &Shares,
     step: &AttemptBatch,
     now: Timestamp,
 ) -> Result<CommitReply> {
@@ -36,7 +40,7 @@ pub(crate) fn commit(
     for &(kind, until) in &step.throttles {
         throttles::put(transaction, ThrottledParty::Channel(kind), until)?;
     }
-    start(transaction, &step.starts, now)
+    start(transaction, shares, &step.starts, now)
 }
 
 /// Fails a delivery whose row cannot be read.
@@ -58,15 +62,20 @@ fn reschedule(transaction: &Transaction<'_>, delivery: DeliveryId, until: Timest
     Ok(())
 }
 
-/// Commits the start of attempts, for those deliveries that may still be attempted.
+/// Commits the start of attempts, for those deliveries that may still be attempted, and by this host.
 fn start(
     transaction: &Transaction<'_>,
+    shares: &Shares,
     deliveries: &[DeliveryId],
     now: Timestamp,
 ) -> Result<CommitReply> {
     let mut started = Vec::with_capacity(deliveries.len());
     let any_suppression = !deliveries.is_empty() && contacts::any_suppression(transaction)?;
+    let own = own_deliveries(transaction, shares, deliveries)?;
     for &delivery in deliveries {
+        if !own.contains(&delivery) {
+            continue;
+        }
         if any_suppression && skip_unsubscribed(transaction, delivery, now)? {
             continue;
         }
@@ -92,6 +101,31 @@ fn start(
         started.push((delivery, number));
     }
     Ok(CommitReply::Started(started))
+}
+
+/// Returns those of the deliveries that this host delivers. No other host takes them before the
+/// transaction ends.
+fn own_deliveries(
+    transaction: &Transaction<'_>,
+    shares: &Shares,
+    deliveries: &[DeliveryId],
+) -> Result<HashSet<DeliveryId>> {
+    if deliveries.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let ids: Vec<i64> = deliveries.iter().map(|delivery| delivery.0).collect();
+    let rows = transaction.rows(
+        "SELECT id, channel FROM delivery WHERE id = ANY($1)",
+        params![ids],
+    )?;
+    let mut own = HashSet::with_capacity(rows.len());
+    for row in rows {
+        let id = DeliveryId(row.get(0)?);
+        if shares.owns_channel(read_channel(id, &row.get::<String>(1)?)?) {
+            own.insert(id);
+        }
+    }
+    Ok(own)
 }
 
 /// Returns true if a delivery must not be attempted because its contact has unsubscribed since it

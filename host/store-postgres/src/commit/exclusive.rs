@@ -84,7 +84,10 @@ impl ExclusiveCommit<'_> {
         let reply = match unit {
             CommitUnit::Accept(accept) => self.accept_event(accept),
             CommitUnit::Segment(segment) => self.commit_segment(segment),
-            CommitUnit::Attempts(step) => Ok(attempts::commit(self.transaction, step, self.now)?),
+            CommitUnit::Attempts(step) => {
+                let shares = &self.store.shares;
+                Ok(attempts::commit(self.transaction, shares, step, self.now)?)
+            }
         };
         match reply {
             Ok(reply) => Ok(reply),

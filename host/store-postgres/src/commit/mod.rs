@@ -85,7 +85,11 @@ impl PostgresStore {
 
 impl CommitStore for PostgresStore {
     fn commit(&self, units: &[CommitUnit], clock: &dyn Clock) -> StoreResult<Vec<CommitReply>> {
-        let commit_units = |units: &[CommitUnit]| self.commit_split(units, clock);
+        let commit_units = |units: &[CommitUnit]| {
+            let replies = self.commit_split(units, clock)?;
+            self.shares.committed(units, &replies);
+            Ok(replies)
+        };
         match commit_units(units) {
             Err(error) if units.len() > 1 && batch::may_commit_some(&error) => {
                 tracing::warn!("the batch failed and is committed unit by unit: {error}");

@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 
 use promoflow_model::clock::Clock;
 use promoflow_model::message::ChannelKind;
-use promoflow_store::{InstallationStore, LeaseStore, Leased, Position, Store};
-use promoflow_store_conformance::{Fixture, Harness, code_group};
+use promoflow_store::{
+    AttemptBatch, CommitReply, CommitStore, CommitUnit, DeliveryId, DeliveryStore,
+    InstallationStore, LeaseStore, Leased, Position, Store,
+};
+use promoflow_store_conformance::{Fixture, Harness, NOW, code_group};
 use promoflow_test_postgres::{Proxy, TestDatabase};
 
 use super::RUN_SHARES;
@@ -162,6 +165,50 @@ fn hosts_divide_the_work() {
     drop(second);
     let free = database.query("SELECT 1 FROM share WHERE host IS NULL");
     assert_eq!(free.unwrap().len(), 64 + 3);
+}
+
+#[test]
+fn p3_attempts_start_on_the_host_that_has_the_channel() {
+    let fixture = Fixture::<Postgres>::new();
+    let (one, two) = (&fixture.harness.store, open(&fixture.harness.database));
+    let sql = "INSERT INTO delivery (id, run, step, visit, ordinal, channel, address, message,
+                   content, state, attempts, due_at, expires_at, created_at)
+               SELECT id, id, 's', 1, 0, 'email', 'a', 'm', '{}', 'pending', 0, 0,
+                   9223372036854775807, 0 FROM generate_series(1, 4) AS id";
+    fixture.harness.database.execute(sql).unwrap();
+    let start = |store: &PostgresStore, ids: &[i64], is_shared: bool| {
+        let starts = ids.iter().map(|id| DeliveryId(*id)).collect();
+        let batch = AttemptBatch {
+            starts,
+            ..AttemptBatch::default()
+        };
+        let replies = match is_shared {
+            true => store.commit(&[CommitUnit::Attempts(Box::new(batch))], &NOW),
+            false => Ok(vec![
+                store
+                    .write(|transaction| {
+                        crate::attempts::commit(transaction, &store.shares, &batch, NOW)
+                    })
+                    .unwrap(),
+            ]),
+        };
+        match replies.unwrap().remove(0) {
+            CommitReply::Started(started) => started,
+            other => panic!("{other:?}"),
+        }
+    };
+    let _members = (one.join().unwrap(), two.join().unwrap());
+    let email = [ChannelKind::Email];
+    assert_eq!(one.channels_to_deliver(&email).unwrap(), email);
+    assert!(two.channels_to_deliver(&email).unwrap().is_empty());
+    for exclusive in [false, true] {
+        assert!(start(&two, &[1, 2, 3, 4], !exclusive).is_empty());
+    }
+    let own = start(one, &[1, 2], true);
+    assert_eq!(own, [(DeliveryId(1), 1), (DeliveryId(2), 1)]);
+    assert!(one.tenure().may_attempt(email[0], DeliveryId(1), 1));
+    assert!(!two.tenure().may_attempt(email[0], DeliveryId(1), 1));
+    assert_eq!(start(one, &[3], false), [(DeliveryId(3), 1)]);
 }
 
 /// A store behind a proxy.

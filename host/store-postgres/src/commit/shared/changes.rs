@@ -169,8 +169,12 @@ impl<'f> Changes<'f> {
         Some(())
     }
 
-    /// Starts an attempt, unless the delivery has expired or is not to be attempted any more.
+    /// Starts an attempt, unless the delivery has expired, is not to be attempted any more, or is
+    /// another host's.
     fn start(&mut self, id: DeliveryId) -> Option<(DeliveryId, u32)> {
+        if self.locked.foreign.contains(&id.0) {
+            return None;
+        }
         let now = self.now;
         let delivery = self.pending(id)?;
         if delivery.expires <= now.0 {

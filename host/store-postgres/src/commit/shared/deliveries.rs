@@ -11,6 +11,7 @@ use crate::connection::{Row, params};
 use crate::contacts;
 use crate::deliveries::read_channel;
 use crate::errors::Result;
+use crate::hosts::Shares;
 use crate::transaction::Transaction;
 
 const LOCK: &str = "SELECT id, state, due_at, error, attempts, expires_at, alternative,
@@ -106,6 +107,8 @@ pub(super) struct Locked {
     pub(super) alternatives: HashMap<i64, (u32, u32)>,
     /// Deliveries whose attempts may have to be skipped, because somebody has unsubscribed.
     pub(super) suppressed: HashSet<i64>,
+    /// Deliveries that another host delivers.
+    pub(super) foreign: HashSet<i64>,
 }
 
 /// The part of a delivery that attempts change.
@@ -121,14 +124,23 @@ pub(super) struct Delivery {
 }
 
 impl Locked {
+    /// `shares`: read after the seat was locked, so that no other host takes them before the commit.
     pub(super) fn read(
         transaction: &Transaction<'_>,
+        shares: &Shares,
         places: &Places,
         answers: &Answers,
     ) -> Result<Locked> {
         let mut locked = Locked::default();
         for row in answers.rows(places.locked) {
-            locked.rows.insert(row.get(0)?, read(row)?);
+            let id = row.get(0)?;
+            locked.rows.insert(id, read(row)?);
+            if places.starts.contains(&id) {
+                let channel = read_channel(DeliveryId(id), &row.get::<String>(7)?)?;
+                if !shares.owns_channel(channel) {
+                    locked.foreign.insert(id);
+                }
+            }
         }
         for row in answers.rows(places.unended) {
             locked.unended.insert((row.get(0)?, row.get(1)?));

@@ -161,7 +161,7 @@ impl Found {
         found.read_runs(answers.rows(runs))?;
         found.releasing = ids_of(answers.rows(releasing))?;
         found.read_carried(answers.rows(carried))?;
-        found.deliveries = Locked::read(transaction, &deliveries, &answers)?;
+        found.deliveries = Locked::read(transaction, &store.shares, &deliveries, &answers)?;
         for row in answers.rows(codes) {
             found.codes.insert((row.get(0)?, row.get(1)?, row.get(2)?));
         }
