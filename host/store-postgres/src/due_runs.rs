@@ -13,6 +13,7 @@ use promoflow_store::{
 
 use crate::connection::{Row, params};
 use crate::errors::{Error, Result, damaged, unreadable};
+use crate::hosts::RUN_SHARES;
 use crate::transaction::Transaction;
 use crate::{retry_states, waiting_runs};
 
@@ -20,8 +21,8 @@ use crate::{retry_states, waiting_runs};
 const REPAIR: &str = "the row was damaged or edited: repair it or restore a backup, and then \
                       `promoflow run retry` the run";
 
-/// Returns runs that may continue. `shares`: the remainders of their ids modulo 64, or `None` for
-/// all runs.
+/// Returns runs that may continue. `shares`: the remainders of their ids modulo [`RUN_SHARES`], or
+/// `None` for all runs.
 pub(crate) fn page(
     transaction: &Transaction<'_>,
     shares: Option<&[i32]>,
@@ -32,16 +33,20 @@ pub(crate) fn page(
 ) -> Result<DueRuns> {
     let excluded_workflows: Vec<i64> = excluded_workflows.iter().map(|one| one.0).collect();
     let excluded: Vec<i64> = excluded.iter().map(|run| run.0).collect();
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = transaction.rows(
+    // The page is chosen before events are read, and its length is part of the text: the planner
+    // would otherwise expect to read a large part of all due runs, and sort them.
+    let sql = format!(
         "SELECT run.id, run.workflow, run.config_version, run.segment, run.step, run.attempt,
                 coalesce(run.data, event.params), event.key
-         FROM run LEFT JOIN event ON event.id = run.event
-         WHERE run.due_at <= $1 AND run.workflow <> ALL($2::bigint[]) AND run.id <> ALL($3::bigint[])
-             AND ($4::integer[] IS NULL OR (run.id % 64)::integer = ANY($4))
-         ORDER BY run.due_at, run.id LIMIT $5",
-        params![now.0, excluded_workflows, excluded, shares, limit],
-    )?;
+         FROM (
+             SELECT * FROM run WHERE due_at <= $1 AND workflow <> ALL($2::bigint[])
+                 AND id <> ALL($3::bigint[])
+                 AND ($4::integer[] IS NULL OR (id % {RUN_SHARES})::integer = ANY($4))
+             ORDER BY due_at, id LIMIT {limit}
+         ) AS run LEFT JOIN event ON event.id = run.event
+         ORDER BY run.due_at, run.id"
+    );
+    let rows = transaction.rows(&sql, params![now.0, excluded_workflows, excluded, shares])?;
     let mut due = DueRuns::default();
     if rows.is_empty() {
         return Ok(due);
