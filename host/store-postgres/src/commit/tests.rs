@@ -38,7 +38,7 @@ fn sends(code: &AvailableCode) -> Segment {
     let mut staged = segment(None, vec![claim(code_group(0), code.clone())]);
     staged.deliveries = vec![StagedDelivery {
         step: StepKey {
-            step: "send".into(),
+            step: "code".into(),
             visit: 1,
             ordinal: 0,
         },
