@@ -33,6 +33,7 @@ pub(crate) fn page(
 ) -> Result<DueRuns> {
     let excluded_workflows: Vec<i64> = excluded_workflows.iter().map(|one| one.0).collect();
     let excluded: Vec<i64> = excluded.iter().map(|run| run.0).collect();
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     // The page is chosen before events are read, and its length is part of the text: the planner
     // would otherwise expect to read a large part of all due runs, and sort them.
     let sql = format!(
