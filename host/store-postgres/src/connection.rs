@@ -56,7 +56,7 @@ impl Row {
     /// Returns the value of an `integer` column that is never negative.
     pub(crate) fn count(&self, column: usize) -> Result<u32> {
         let number: i32 = self.get(column)?;
-        u32::try_from(number).map_err(|error| damaged("a count", error))
+        u32::try_from(number).map_err(|error| damaged("a value", error))
     }
 
     /// Returns the value of an `integer` column that is 0 or 1.

@@ -85,9 +85,7 @@ fn list(
     let of_state = state.map_or(String::new(), |state| {
         format!("AND state = '{}'", <&str>::from(state))
     });
-    let sql = run_rows(&format!(
-        "id < $1 {of_state} ORDER BY id DESC LIMIT $2"
-    ));
+    let sql = run_rows(&format!("id < $1 {of_state} ORDER BY id DESC LIMIT $2"));
     let before = before.map_or(i64::MAX, |run| run.0);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = transaction.rows(&sql, params![before, limit])?;

@@ -158,7 +158,8 @@ steps:
 
 #[test]
 fn p2_a_kill_between_acceptance_and_commit_gives_the_run_one_code() {
-    let (app, promoflow) = TestApp::with_codes(10);
+    // Of a file, one process executes, so that the other one only accepts.
+    let (app, promoflow) = TestApp::with_codes_in_file(10);
     // This process holds the executor lock, executes nothing, and is stopped in a commit.
     let running = promoflow.start().unwrap();
     let (held, wait) = std::sync::mpsc::channel::<()>();

@@ -63,7 +63,8 @@ steps:
 
 #[test]
 fn an_earlier_expiring_code_from_another_process_is_claimed_next() {
-    let (app, promoflow) = TestApp::with_codes(20);
+    // Of a file, one process executes.
+    let (app, promoflow) = TestApp::with_codes_in_file(20);
     let running = promoflow.start().unwrap();
     let next = |from| promoflow.birthday(from, "ann@example.com");
     assert_eq!(next(&running).as_deref(), Some("C-0000"));

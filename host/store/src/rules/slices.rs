@@ -90,7 +90,10 @@ mod tests {
         };
         for (row, json) in [
             (plain, r#"{"n":7,"c":"A"}"#),
-            (full, r#"{"n":7,"c":"A","t":"Birthday","d":20,"e":5,"u":false}"#),
+            (
+                full,
+                r#"{"n":7,"c":"A","t":"Birthday","d":20,"e":5,"u":false}"#,
+            ),
         ] {
             let stored = serde_json::to_string(&StagedRow::new(7, &row)).unwrap();
             assert_eq!(stored, json);
