@@ -5,6 +5,8 @@ use promoflow::store::{Action, RunId, RunState};
 use promoflow::{EngineHandle, Promoflow};
 use promoflow_tests::{Helper, PromoflowExt, TestApp};
 
+use serde_json::json;
+
 use crate::HELPER;
 
 /// Returns the main job with additional start options, and a wait until 2026-06-02 before its last
@@ -223,6 +225,32 @@ fn p5_an_event_that_fails_the_conditions_starts_nothing_and_claims_nothing() {
     assert_eq!(promoflow.available_codes().len(), 48);
     // Events that started nothing were accepted all the same.
     assert_eq!(app.inspect().count("event"), Ok(5));
+    promoflow.assert_audit();
+}
+
+#[test]
+fn p5_a_negation_starts_runs_for_events_without_the_parameter() {
+    let conditions = ", where: [{ param: country, not-one-of: [UA, PL] }, { any: [{ param: total, \
+                      at-least: 100 }, { param: EmailAddress, ends-with: \"@vip.example\" }] }]";
+    let (_app, promoflow) = app(conditions, "");
+    let running = promoflow.start().unwrap();
+    for (params, starts) in [
+        (json!({ "total": 99 }), 0),
+        (json!({ "total": 100, "country": "UA" }), 0),
+        (json!({ "EmailAddress": "ann@vip.example.com" }), 0),
+        (json!({ "total": 100 }), 1),
+        (json!({ "total": "1000.50", "country": "DE" }), 1),
+        (json!({ "EmailAddress": "ann@vip.example" }), 1),
+    ] {
+        let params_of_event = params.as_object().unwrap().iter();
+        let event = params_of_event.fold(
+            Event::new("birthday", "ann@example.com"),
+            |event, (name, value)| event.with_param(name, value.clone()),
+        );
+        let receipt = running.send(event).unwrap();
+        running.wait_idle(&receipt.runs).unwrap();
+        assert_eq!(receipt.runs.len(), starts, "{params}");
+    }
     promoflow.assert_audit();
 }
 

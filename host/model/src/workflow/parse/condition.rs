@@ -1,9 +1,11 @@
 //! Parses `where`.
 
+use serde_json::{Number, Value};
+
 use super::super::condition::{Condition, Test};
 use super::keys;
 use promoflow_document::{
-    Diagnostics, Fields, Node, NodeValue, did_you_mean, entries, items, quoted, text,
+    Diagnostics, Entry, Fields, Node, NodeValue, Scalar, did_you_mean, entries, items, quoted, text,
 };
 
 /// Maximum length of a parameter name, in characters.
@@ -67,16 +69,13 @@ fn test(node: &Node, out: &mut Diagnostics) -> Option<Condition> {
         .collect();
     let test = match given.as_slice() {
         [] => {
-            let hint = "add one of is, equals, contains and one-of".to_owned();
+            let hint = "add a test: is, equals, contains, one-of, starts-with, ends-with or a \
+                        comparison such as at-least"
+                .to_owned();
             out.error(fields.at(), "a condition has no test", Some(hint));
             None
         }
-        [entry] => match entry.key.as_str() {
-            "is" => is(&entry.value, out),
-            "equals" => text(&entry.value, "equals", out).map(|text| Test::Equals(text.into())),
-            "contains" => contains(&entry.value, out),
-            _ => one_of(&entry.value, out),
-        },
+        [entry] => one_test(entry, out),
         [_, second, ..] => {
             let message = format!(
                 "{} is a second test in the same condition",
@@ -91,6 +90,32 @@ fn test(node: &Node, out: &mut Diagnostics) -> Option<Condition> {
         name: name?,
         test: test?,
     })
+}
+
+/// Parses a test; the key says which.
+fn one_test(entry: &Entry, out: &mut Diagnostics) -> Option<Test> {
+    let key = entry.key.as_str();
+    let node = &entry.value;
+    let (name, is_negated) = match key.strip_prefix(keys::NOT) {
+        Some(name) => (name, true),
+        None => (key, false),
+    };
+    let test = match name {
+        "is" => is(node, out),
+        "equals" => text(node, key, out).map(|text| Test::Equals(text.into())),
+        "contains" => part(node, key, "contains", out).map(Test::Contains),
+        "starts-with" => part(node, key, "starts with", out).map(Test::StartsWith),
+        "ends-with" => part(node, key, "ends with", out).map(Test::EndsWith),
+        "greater-than" => number(node, key, out).map(Test::GreaterThan),
+        "at-least" => number(node, key, out).map(Test::AtLeast),
+        "less-than" => number(node, key, out).map(Test::LessThan),
+        "at-most" => number(node, key, out).map(Test::AtMost),
+        _ => one_of(node, key, out).map(Test::OneOf),
+    };
+    match is_negated {
+        true => test.map(|test| Test::Not(Box::new(test))),
+        false => test,
+    }
 }
 
 fn param(node: &Node, out: &mut Diagnostics) -> Option<String> {
@@ -121,28 +146,36 @@ fn is(node: &Node, out: &mut Diagnostics) -> Option<Test> {
     }
 }
 
-fn contains(node: &Node, out: &mut Diagnostics) -> Option<Test> {
-    let part = text(node, "contains", out)?;
+/// Parses a part of a text, which `relation` says every text has if it is empty.
+fn part(node: &Node, key: &str, relation: &str, out: &mut Diagnostics) -> Option<String> {
+    let part = text(node, key, out)?;
     if part.is_empty() {
-        out.error(
-            node.at,
-            "`contains` is empty, and every text contains the empty text",
-            None,
-        );
+        let message = format!("`{key}` is empty, and every text {relation} the empty text");
+        out.error(node.at, message, None);
         return None;
     }
-    Some(Test::Contains(part.to_owned()))
+    Some(part.to_owned())
 }
 
-fn one_of(node: &Node, out: &mut Diagnostics) -> Option<Test> {
-    let items = items(node, "one-of", out)?;
+fn number(node: &Node, key: &str, out: &mut Diagnostics) -> Option<Number> {
+    if let Some(Value::Number(number)) = node.scalar().map(Scalar::to_json) {
+        return Some(number);
+    }
+    let message = format!("expected a number for `{key}`, found {}", node.kind());
+    let hint = "write a number without quotes, such as 99.5".to_owned();
+    out.error(node.at, message, Some(hint));
+    None
+}
+
+fn one_of(node: &Node, key: &str, out: &mut Diagnostics) -> Option<Vec<String>> {
+    let items = items(node, key, out)?;
     if items.is_empty() {
-        out.error(node.at, "`one-of` is empty", None);
+        out.error(node.at, format!("`{key}` is empty"), None);
         return None;
     }
     let texts: Vec<_> = items
         .iter()
-        .map(|item| text(item, "one-of", out).map(str::to_owned))
+        .map(|item| text(item, key, out).map(str::to_owned))
         .collect();
-    texts.into_iter().collect::<Option<_>>().map(Test::OneOf)
+    texts.into_iter().collect()
 }

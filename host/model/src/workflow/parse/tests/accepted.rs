@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Number, json};
 
 use super::*;
 use crate::workflow::{Condition, ParamValue, Repeat, Target, Test};
@@ -88,6 +88,9 @@ start:
         - all: [{ param: vip, equals: true }, { param: note, is: empty }]
     - param: tags
       contains: gold
+    - { param: country, not-one-of: [RU] }
+    - { param: phone, not-starts-with: +380 }
+    - { param: total, at-least: 99.5 }
 steps: [{ id: mail, block: send-message, with: { message: birthday-email } }]
 ",
     );
@@ -95,6 +98,7 @@ steps: [{ id: mail, block: send-message, with: { message: birthday-email } }]
         name: name.into(),
         test,
     };
+    let not = |test| Test::Not(Box::new(test));
     let one_of = Test::OneOf(vec!["UA".into(), "NO".into(), "7".into()]);
     let expected = Condition::All(vec![
         param("EmailAddress", Test::Set),
@@ -106,6 +110,9 @@ steps: [{ id: mail, block: send-message, with: { message: birthday-email } }]
             ]),
         ]),
         param("tags", Test::Contains("gold".into())),
+        param("country", not(Test::OneOf(vec!["RU".into()]))),
+        param("phone", not(Test::StartsWith("+380".into()))),
+        param("total", Test::AtLeast(Number::from_f64(99.5).unwrap())),
     ]);
     assert_eq!(workflow.start.condition, Some(expected));
 }

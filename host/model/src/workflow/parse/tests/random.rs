@@ -23,6 +23,8 @@ fn pieces() -> impl Strategy<Value = String> {
         "any",
         "all",
         "one-of",
+        "not-starts-with",
+        "at-least",
         "every",
         "end",
         ": ",

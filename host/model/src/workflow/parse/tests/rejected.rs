@@ -249,7 +249,7 @@ w.yaml:6:67: unknown directive `#oops`";
         start("{ event: e, where: [{ is: set }, { param: a }, { param: a, is: set, equals: b }, { param: '' , is: set }] }")
         => "w.yaml:2:28: a condition lacks `param`
 w.yaml:2:41: a condition has no test
-  hint: add one of is, equals, contains and one-of
+  hint: add a test: is, equals, contains, one-of, starts-with, ends-with or a comparison such as at-least
 w.yaml:2:76: `equals` is a second test in the same condition
   hint: write one list item per test
 w.yaml:2:98: `` is not a parameter name
@@ -262,7 +262,7 @@ w.yaml:2:98: `` is not a parameter name
 w.yaml:2:68: expected set or empty for `is`, found `7`
   hint: use `equals` to compare with a value
 w.yaml:2:73: a condition has no test
-  hint: add one of is, equals, contains and one-of
+  hint: add a test: is, equals, contains, one-of, starts-with, ends-with or a comparison such as at-least
 w.yaml:2:85: unknown key `one_of` in a condition
   hint: did you mean `one-of`?";
 
@@ -272,6 +272,24 @@ w.yaml:2:85: unknown key `one_of` in a condition
 w.yaml:2:76: `contains` is empty, and every text contains the empty text
 w.yaml:2:102: expected text for `equals`, found a list
 w.yaml:2:116: `any` is empty; expected at least one condition";
+
+    rejects_negations_and_comparisons_without_a_value:
+        start("{ event: e, where: [{ param: a, not-one-of: [] }, { param: a, starts-with: '' }, { param: a, not-ends-with: '' }, { param: a, at-least: many }, { param: a, less-than: '7' }, { param: a, not-is: set }, { param: a, not_equals: b }] }")
+        => "w.yaml:2:52: `not-one-of` is empty
+w.yaml:2:83: `starts-with` is empty, and every text starts with the empty text
+w.yaml:2:116: `not-ends-with` is empty, and every text ends with the empty text
+w.yaml:2:144: expected a number for `at-least`, found text
+  hint: write a number without quotes, such as 99.5
+w.yaml:2:175: expected a number for `less-than`, found text
+  hint: write a number without quotes, such as 99.5
+w.yaml:2:182: a condition has no test
+  hint: add a test: is, equals, contains, one-of, starts-with, ends-with or a comparison such as at-least
+w.yaml:2:194: unknown key `not-is` in a condition
+  hint: known keys: param, is, equals, not-equals, contains, not-contains, one-of, not-one-of, starts-with, not-starts-with, ends-with, not-ends-with, greater-than, at-least, less-than, at-most
+w.yaml:2:209: a condition has no test
+  hint: add a test: is, equals, contains, one-of, starts-with, ends-with or a comparison such as at-least
+w.yaml:2:221: unknown key `not_equals` in a condition
+  hint: did you mean `not-equals`?";
 
     rejects_other_keys_with_all_and_any:
         start("{ event: e, where: { any: [{ param: a, is: set }], param: b, all: [{ param: a, is: set }] } }")

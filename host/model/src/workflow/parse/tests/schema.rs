@@ -35,7 +35,8 @@ fn the_schema_accepts_what_the_parser_accepts() {
 name: W
 start:
   event: e
-  where: { any: [{ param: a, equals: 1 }, [{ param: b, one-of: [x, true] }]] }
+  where: { any: [{ param: a, equals: 1 }, [{ param: b, one-of: [x, true] }, { param: b, not-equals: x },
+    { param: c, not-one-of: [x] }, { param: c, at-most: 9.5 }, { param: c, not-ends-with: 7 }]] }
   repeat: { every: 365d }
   skip-if-running: true
 stop: { event: left }
@@ -65,6 +66,10 @@ steps: [{ id: mail, block: send-message, with: { message: m }, ports: { next: en
         ("is: set", "is: there"),
         ("is: set", "is: set, equals: 1"),
         ("is: set", "other: 1"),
+        ("is: set", "not-one-of: []"),
+        ("is: set", "not-equals: 1, equals: 2"),
+        ("is: set", "not-is: set"),
+        ("is: set", "at-least: many"),
         ("[{ param: a, is: set }]", "[]"),
         (
             "[{ param: a, is: set }]",
