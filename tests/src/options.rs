@@ -10,14 +10,20 @@ pub struct CrashOptions {
     /// Kill the HTTP service instead of single commands
     #[arg(long)]
     pub serve: bool,
-    /// Number of kills [default: 100; with --serve: 10]
+    /// Kill, pause and cut off this number of hosts on one PostgreSQL, which fails over
+    #[arg(long, value_name = "N", conflicts_with = "serve", value_parser = clap::value_parser!(u64).range(2..=16))]
+    pub hosts: Option<u64>,
+    /// Number of events that are sent to the hosts [default: 100000]
+    #[arg(long, value_name = "N", requires = "hosts")]
+    pub events: Option<u64>,
+    /// Number of kills [default: 100; with --serve: 10; with --hosts: 20, and as many other faults]
     #[arg(long, value_name = "N")]
     pub kills: Option<u64>,
     /// Time in seconds during which clients send events [default: 60]
     #[arg(long, value_name = "N", requires = "serve")]
     pub seconds: Option<u64>,
-    /// Number of clients [default: 32]
-    #[arg(long, value_name = "N", requires = "serve")]
+    /// Number of clients of the HTTP service [default: 32]
+    #[arg(long, value_name = "N")]
     pub connections: Option<NonZeroU64>,
     /// Seed of the random choices [default: the current time]
     #[arg(long, value_name = "S")]
@@ -40,6 +46,8 @@ impl CrashOptions {
     pub fn to_args(&self) -> Vec<String> {
         let serve = self.serve.then(|| "--serve".to_owned());
         let numbers = [
+            ("--hosts", self.hosts),
+            ("--events", self.events),
             ("--kills", self.kills),
             ("--seconds", self.seconds),
             ("--connections", self.connections.map(NonZeroU64::get)),

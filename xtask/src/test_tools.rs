@@ -50,6 +50,25 @@ pub(crate) fn ensure_postfix() -> Result<()> {
     unpack(&download, &folder)
 }
 
+/// Unpacks Debian's package `libfaketime` in `target/test-tools/libfaketime` if it is missing: tests
+/// give hosts wrong clocks with it. Nothing is installed.
+pub(crate) fn ensure_faketime() -> Result<()> {
+    let tools = cargo::target_dir()?.join("test-tools");
+    let folder = tools.join("libfaketime");
+    if cfg!(not(target_os = "linux")) || folder.exists() {
+        return Ok(());
+    }
+    eprintln!("xtask: unpacking Debian's package libfaketime for tests");
+    let download = tools.join("libfaketime-package");
+    fs::create_dir_all(&download)?;
+    let mut apt = Command::new("apt-get");
+    apt.args(["--quiet", "download", "libfaketime"]);
+    cargo::succeed(apt.current_dir(&download)).context(
+        "cannot download the package libfaketime; run apt-get update first, or install it",
+    )?;
+    unpack(&download, &folder)
+}
+
 /// Unpacks Debian's packages of PostgreSQL and of the libraries that it needs in
 /// `target/test-tools/postgresql` if it is not installed. Nothing is installed and no server starts.
 pub(crate) fn ensure_postgresql() -> Result<()> {

@@ -6,12 +6,15 @@
 //! ledger is compared with the database and with the messages that left.
 
 mod compare;
+mod connection;
+pub mod hosts;
 mod ledger;
 mod load;
 mod mailbox;
 mod process;
 mod random;
 pub mod serve;
+mod service;
 mod summary;
 
 use std::path::PathBuf;

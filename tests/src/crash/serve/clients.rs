@@ -10,9 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::connection::Connection;
 use super::summary::ServeSummary;
 use super::{Ledger, ServePlan};
+use crate::crash::connection::Connection;
 
 /// Pause before a request is repeated.
 const RETRY_PAUSE: Duration = Duration::from_millis(5);

@@ -5,8 +5,6 @@
 //! Answers go into the ledger, which is compared at the end like that of the other harness.
 
 mod clients;
-mod connection;
-mod service;
 mod summary;
 
 use std::path::PathBuf;
@@ -21,9 +19,9 @@ use super::ledger::Ledger;
 use super::mailbox::Mailbox;
 use super::process::Installation;
 use super::random::Random;
+use super::service::Service;
 use crate::{CODE_THEN_MAIL, MAIL};
 use clients::Clients;
-use service::Service;
 pub use summary::ServeSummary;
 
 /// Codes in the pool per second, and the limit of events per second: more than the service can
@@ -62,7 +60,7 @@ pub fn run(plan: &ServePlan) -> Result<ServeSummary> {
     let mut random = Random::new(plan.seed);
     let mut summary = ServeSummary::new(plan);
 
-    let mut service = Service::start(&app, "127.0.0.1:0")?;
+    let mut service = Service::start(app.command(), &app.errors, "127.0.0.1:0")?;
     let clients = Clients::start(plan, &app.ledger, &service.address, &key, most);
     let began = Instant::now();
     let share = plan.time / u32::try_from(plan.kills + 1)?;
@@ -73,7 +71,7 @@ pub fn run(plan: &ServePlan) -> Result<ServeSummary> {
         let address = service.address.clone();
         service.kill()?;
         summary.kills += 1;
-        service = Service::start(&app, &address)?;
+        service = Service::start(app.command(), &app.errors, &address)?;
         summary.slowest_start = summary.slowest_start.max(service.start);
     }
     thread::sleep((began + plan.time).saturating_duration_since(Instant::now()));

@@ -11,6 +11,7 @@ const TIMEOUT: Duration = Duration::from_secs(90);
 pub(super) struct Connection {
     address: String,
     key: String,
+    timeout: Duration,
     stream: Option<BufReader<TcpStream>>,
 }
 
@@ -19,8 +20,14 @@ impl Connection {
         Connection {
             address: address.to_owned(),
             key: key.to_owned(),
+            timeout: TIMEOUT,
             stream: None,
         }
+    }
+
+    /// Changes how long to wait for an answer.
+    pub(super) fn with_timeout(self, timeout: Duration) -> Connection {
+        Connection { timeout, ..self }
     }
 
     /// Sends a body and returns status and body of the answer, if it arrives complete.
@@ -56,7 +63,7 @@ impl Connection {
             None => {
                 let stream = TcpStream::connect(&self.address)?;
                 stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(TIMEOUT))?;
+                stream.set_read_timeout(Some(self.timeout))?;
                 BufReader::new(stream)
             }
         };

@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,8 +11,6 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-
-use crate::crash::process::Installation;
 
 /// Longest time for a graceful shutdown: the service has 30 seconds for open requests.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -27,14 +26,11 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// Starts the service and waits until it listens.
-    pub(super) fn start(app: &Installation, address: &str) -> Result<Service> {
-        let errors = File::options()
-            .create(true)
-            .append(true)
-            .open(&app.errors)?;
+    /// Starts the service with a command of the program, and waits until it listens. Its diagnostics
+    /// are added to the file `errors`.
+    pub(super) fn start(mut command: Command, errors: &Path, address: &str) -> Result<Service> {
+        let stderr = File::options().create(true).append(true).open(errors)?;
         let began = Instant::now();
-        let mut command = app.command();
         command
             .args(["serve", "--listen", address])
             .args(["--events-per-second", "1000000"])
@@ -42,14 +38,14 @@ impl Service {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(errors)
+            .stderr(stderr)
             .spawn()
             .context("cannot start the service")?;
         let stdout = child.stdout.take().context("stdout is a pipe")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         let stdout: Value = serde_json::from_str(&line).with_context(|| {
-            let errors = std::fs::read_to_string(&app.errors).unwrap_or_default();
+            let errors = std::fs::read_to_string(errors).unwrap_or_default();
             format!("the service printed `{line}`: {errors}")
         })?;
         let url = stdout["url"]
@@ -74,16 +70,30 @@ impl Service {
         Ok(())
     }
 
+    /// Stops the process with SIGSTOP, which it does not notice.
+    pub(super) fn pause(&self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets a paused process go on.
+    pub(super) fn resume(&self) -> Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
     /// Sends SIGTERM and waits for a successful exit.
     pub(super) fn end(self) -> Result<()> {
         self.end_within(SHUTDOWN_TIMEOUT)
     }
 
-    fn end_within(mut self, time: Duration) -> Result<()> {
-        kill(
+    fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill(
             Pid::from_raw(i32::try_from(self.child.id())?),
-            Signal::SIGTERM,
-        )?;
+            signal,
+        )?)
+    }
+
+    fn end_within(mut self, time: Duration) -> Result<()> {
+        self.signal(Signal::SIGTERM)?;
         let signalled = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait()? {
@@ -109,10 +119,8 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test")]
 
     use std::os::unix::fs::PermissionsExt;
-    use std::sync::Arc;
 
     use super::*;
-    use crate::crash::ledger::Ledger;
 
     /// A program that reports an address and ignores SIGTERM.
     const DEAF: &str = "#!/bin/sh
@@ -128,13 +136,8 @@ while :; do sleep 0.1; done
         std::fs::write(file("deaf"), DEAF).unwrap();
         let executable = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(file("deaf"), executable).unwrap();
-        let app = Installation {
-            program: file("deaf"),
-            database: file("shop.db"),
-            errors: file("stderr.txt"),
-            ledger: Arc::new(Ledger::new(&file("ledger.jsonl")).unwrap()),
-        };
-        let service = Service::start(&app, "127.0.0.1:0").unwrap();
+        let command = Command::new(file("deaf"));
+        let service = Service::start(command, &file("stderr.txt"), "127.0.0.1:0").unwrap();
         let error = service.end_within(Duration::from_millis(300)).unwrap_err();
         assert!(error.to_string().contains("did not end"), "{error}");
     }
