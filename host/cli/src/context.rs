@@ -173,7 +173,7 @@ impl CliContext {
     /// Opens the installation for a command that changes nothing; works without a database.
     pub(super) fn open_for_preview(&self) -> Result<PreviewInstallation, CliError> {
         let database = self.database()?;
-        if exists(&database) {
+        if Promoflow::exists(database.clone())? {
             return Ok(PreviewInstallation {
                 promoflow: self.open_at(&database, OpenMode::Read)?,
                 folder: None,
@@ -277,7 +277,7 @@ impl CliContext {
         if let Some(file) = self.config_for(&database)? {
             self.check_config(&file)?;
         }
-        if exists(&database) {
+        if Promoflow::exists(database.clone())? {
             let promoflow = self.open_at(&database, OpenMode::Read)?;
             if let Some(refused) = promoflow.blocks()?.rejected().first() {
                 return Err(CliError::invalid_input(&refused.why));
@@ -357,14 +357,6 @@ impl CliContext {
             Ok(_) => Ok(database),
             Err(error) => Err(CliError::invalid_input(&error).with_hint(error.hint())),
         }
-    }
-}
-
-/// Returns false if the database is a file that does not exist. A server is not asked.
-fn exists(database: &Database) -> bool {
-    match database.engine() {
-        Ok(Engine::Sqlite(path)) => path.exists(),
-        _ => true,
     }
 }
 

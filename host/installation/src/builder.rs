@@ -310,6 +310,17 @@ fn open_store(database: &Database, create: bool) -> Result<(Arc<dyn Store>, Data
     }
 }
 
+/// Returns true if the database exists: the file, or the tables in PostgreSQL.
+pub(super) fn exists(database: &Database) -> Result<bool> {
+    match database.engine().map_err(Error::invalid)? {
+        Engine::Sqlite(file) => Ok(file.exists()),
+        #[cfg(feature = "postgres")]
+        Engine::Postgres(address) => Ok(PostgresStore::exists(address)?),
+        #[cfg(not(feature = "postgres"))]
+        Engine::Postgres(_) => Ok(true),
+    }
+}
+
 /// Returns the folder for messages if no channel is configured: next to a SQLite file, otherwise in
 /// the current folder.
 pub fn default_maildir(database: impl Into<Database>) -> PathBuf {

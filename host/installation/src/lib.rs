@@ -101,6 +101,11 @@ impl Promoflow {
         Builder::new(database.into())
     }
 
+    /// Returns true if the database exists: the file, or the tables in PostgreSQL.
+    pub fn exists(database: impl Into<Database>) -> Result<bool> {
+        builder::exists(&database.into())
+    }
+
     /// Opens the installation in this database with defaults for everything else.
     pub fn open(database: impl Into<Database>) -> Result<Promoflow> {
         Promoflow::builder(database).open()

@@ -111,6 +111,13 @@ impl PostgresStore {
         Self::open_with(address, false)
     }
 
+    /// Returns true if the database has the schema of this or another release.
+    pub fn exists(address: &str) -> StoreResult<bool> {
+        let pool = Pool::new(Address::parse(address)?)?;
+        let connection = pool.connect(None)?;
+        Ok(migrations::version(&connection)?.is_some())
+    }
+
     fn open_with(address: &str, create: bool) -> StoreResult<PostgresStore> {
         let pool = Arc::new(Pool::open(Address::parse(address)?, create)?);
         Ok(PostgresStore {

@@ -99,6 +99,13 @@ fn try_take_over(connection: &Connection, dead: &Judged) -> Result<bool> {
         ("UPDATE seat SET epoch = epoch + 1 WHERE host = $1", host),
         ("UPDATE share SET host = NULL WHERE host = $1", host),
         ("DELETE FROM lease WHERE host = $1", host),
+        (
+            "INSERT INTO upload_end (upload, state, ended_at)
+             SELECT upload.id, 'interrupted',
+                 (extract(epoch FROM clock_timestamp()) * 1000)::bigint
+             FROM upload WHERE owner = $1 ON CONFLICT (upload) DO NOTHING",
+            host,
+        ),
         (counts::FOLD[0], host),
         (counts::FOLD[1], host),
         (counts::FOLD[2], host),

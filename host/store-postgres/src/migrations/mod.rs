@@ -149,7 +149,7 @@ fn migrate(connection: &Connection, create: bool) -> Result<()> {
 }
 
 /// Returns the schema version of a database; `None` if it has no table of ours.
-fn version(connection: &Connection) -> Result<Option<i32>> {
+pub(crate) fn version(connection: &Connection) -> Result<Option<i32>> {
     let table = connection.query("SELECT to_regclass('setting') IS NOT NULL", &[])?;
     let is_there = table
         .rows

@@ -5,9 +5,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use promoflow_store::{
-    CommitReply, CommitStore, InstallationStore, PoolStore, UploadState, UploadStore,
-};
+use promoflow_store::{CommitReply, InstallationStore, PoolStore, UploadState, UploadStore};
 use promoflow_store_conformance::{Fixture, Harness, NOW, claim, code_group, head, row, segment};
 use promoflow_test_postgres::TestDatabase;
 

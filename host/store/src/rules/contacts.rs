@@ -51,9 +51,11 @@ mod tests {
 
     #[test]
     fn an_id_is_the_only_name() {
-        let mut new = NewContact::default();
-        new.id = Some("A".into());
-        new.external_id = Some("7".into());
+        let new = NewContact {
+            id: Some("A".into()),
+            external_id: Some("7".into()),
+            ..NewContact::default()
+        };
         assert_eq!(keys(Some("ann"), &new), [ContactKey::Id("A".into())]);
     }
 
