@@ -48,15 +48,14 @@ impl PostgresStore {
         if let Some(id) = self.code_groups.lock().get(kind, discount) {
             return Ok(Some(id));
         }
-        // `is_committed`: the row is older than this transaction, which may be rolled back.
         let row = transaction.row(
-            "SELECT id, xmin::text <> txid_current_if_assigned()::text FROM code_group
-             WHERE type = $1 AND discount = $2",
+            "SELECT id FROM code_group WHERE type = $1 AND discount = $2",
             params![kind, i32::from(discount)],
         )?;
         let Some(row) = row else { return Ok(None) };
         let id = row.get(0)?;
-        if row.get::<Option<bool>>(1)?.unwrap_or(true) {
+        // An exclusive transaction may have added it itself, and may be rolled back.
+        if !transaction.is_exclusive() {
             self.code_groups.lock().put(kind, discount, id);
         }
         Ok(Some(id))

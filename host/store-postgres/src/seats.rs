@@ -123,7 +123,7 @@ impl Seats {
         self.freed.notify_one();
     }
 
-    /// Forgets a host that others have taken for dead. The next write registers this process anew.
+    /// Forgets a host that others have taken for dead. The next write registers this process as another one.
     pub(crate) fn forget(&self, host: &str) {
         let mut table = self.table.lock();
         if table.host.as_deref() == Some(host) {

@@ -95,6 +95,17 @@ impl<'c> Transaction<'c> {
         }
     }
 
+    /// Returns true if no other transaction writes until this one ends.
+    pub(crate) fn is_exclusive(&self) -> bool {
+        matches!(
+            self.opening,
+            Opening::Write {
+                mode: Mode::Exclusive,
+                ..
+            }
+        )
+    }
+
     fn new(connection: &'c Connection, opening: Opening) -> Transaction<'c> {
         Transaction {
             connection,

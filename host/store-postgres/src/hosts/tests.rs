@@ -290,7 +290,7 @@ fn p8_hosts_use_the_clock_of_the_database() {
         (before - 100..=after + 100).contains(&time),
         "{before} {time} {after}"
     );
-    // Nothing else tells the time of day here.
+    // No other clock of the day is read here.
     let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut folders = vec![sources];
     while let Some(folder) = folders.pop() {
